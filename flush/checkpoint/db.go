@@ -1,0 +1,151 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/wal"
+)
+
+var (
+	stateBucket = []byte("weir")
+	stateKey    = []byte("state")
+)
+
+// Options of a DB.
+type Options struct {
+	// Logger hears when a damaged file is set aside. Nil: nobody does.
+	Logger *slog.Logger
+}
+
+// DB is an open weir.db.
+type DB struct {
+	logger  *slog.Logger
+	bolt    *bbolt.DB
+	rebuilt bool
+
+	mu     sync.Mutex // orders writers of state; held across their transaction
+	state  state      // what is stored; guarded by mu
+	broken error      // why nothing works any more; guarded by brokenMu
+	// brokenMu is apart from mu, so that a reader can note damage while a writer is in its transaction.
+	brokenMu sync.Mutex
+}
+
+var _ flush.Checkpoint = (*DB)(nil)
+
+// Rebuilt reports whether Open found a damaged file, set it aside and made a new one: all checkpoints are unknown, and
+// everything that is still in the log will be delivered again.
+func (db *DB) Rebuilt() bool { return db.rebuilt }
+
+// Bolt returns the database for reading its statistics. Transactions go through View and Update, which survive damage.
+func (db *DB) Bolt() *bbolt.DB { return db.bolt }
+
+// View runs fn in a reading transaction. Nothing that fn was given may be kept after it returns. A page that cannot be
+// right makes View return ErrDamaged.
+func (db *DB) View(fn func(*bbolt.Tx) error) error {
+	return db.guard(func() error { return db.bolt.View(fn) })
+}
+
+// Update runs fn in a writing transaction; its changes are durable when Update returns nil, and there are none otherwise.
+// Damage is told as by View.
+func (db *DB) Update(fn func(*bbolt.Tx) error) error {
+	return db.guard(func() error { return db.bolt.Update(fn) })
+}
+
+// guard runs a use of bbolt. bbolt asserts with panics, and a page that the disk no longer gives is a memory fault; both
+// become ErrDamaged, here and for every later use, because nobody knows which locks bbolt left behind.
+func (db *DB) guard(fn func() error) (err error) {
+	db.brokenMu.Lock()
+	broken := db.broken
+	db.brokenMu.Unlock()
+	if broken != nil {
+		return broken
+	}
+	err = protect(fn)
+	if errors.Is(err, ErrDamaged) {
+		db.brokenMu.Lock()
+		first := db.broken == nil
+		if first {
+			db.broken = err
+		}
+		db.brokenMu.Unlock()
+		if first {
+			db.logger.Error("checkpoint database is damaged; it will be rebuilt at the next start", "error", err)
+		}
+	}
+	return err
+}
+
+// protect turns a panic or memory fault of fn into ErrDamaged.
+func protect(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v at %s", ErrDamaged, r, debug.Stack())
+		}
+	}()
+	return fn()
+}
+
+// Close closes the file. Everything stored is durable already.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.brokenMu.Lock()
+	broken := db.broken
+	if broken == nil {
+		db.broken = ErrClosed
+	}
+	db.brokenMu.Unlock()
+	if errors.Is(broken, ErrClosed) {
+		return nil
+	}
+	if broken != nil {
+		return nil // bbolt may have died holding its locks; the process is about to end anyway
+	}
+	if err := protect(db.bolt.Close); err != nil {
+		return fmt.Errorf("close checkpoint database: %w", err)
+	}
+	return nil
+}
+
+// storeLocked writes the next state in one transaction and takes it over. Caller holds mu.
+func (db *DB) storeLocked(next state) error {
+	if len(next.streams) > maxStreams {
+		return ErrTooManyStreams
+	}
+	value := next.encode()
+	err := db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket(stateBucket).Put(stateKey, value)
+	})
+	if err != nil {
+		return fmt.Errorf("store checkpoint: %w", err)
+	}
+	db.state = next
+	return nil
+}
+
+// Identity returns the epoch of the log that the checkpoints belong to; 0 when it is not known yet.
+func (db *DB) Identity() wal.Epoch {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.state.epoch
+}
+
+// SetEpoch stores the epoch of the log. Checkpoints of an earlier epoch stay listed, but Load no longer answers with them.
+func (db *DB) SetEpoch(epoch wal.Epoch) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.state.epoch == epoch {
+		return nil
+	}
+	next := db.state.clone()
+	next.epoch = epoch
+	return db.storeLocked(next)
+}
