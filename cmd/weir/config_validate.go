@@ -1,0 +1,293 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const minSegmentBytes Bytes = 16 << 10
+
+// Validate checks the values against their bounds and against each other. It returns a *ConfigError
+// with every fault, or nil.
+func (c *Config) Validate() error {
+	faults := c.faults(nil)
+	if len(faults) == 0 {
+		return nil
+	}
+	sortFaults(faults)
+	return &ConfigError{Faults: faults}
+}
+
+// faults is Validate for a configuration of which some keys are known to be bad already; those are
+// not reported twice, and nothing is compared with them.
+func (c *Config) faults(bad map[string]bool) []Fault {
+	v := &validator{cfg: c, bad: bad}
+	v.general()
+	v.ingest()
+	v.wal()
+	v.delivery()
+	v.elasticsearch()
+	v.admin()
+	v.streams()
+	return v.found
+}
+
+type validator struct {
+	cfg   *Config
+	bad   map[string]bool
+	found []Fault
+}
+
+func (v *validator) add(key, format string, args ...any) {
+	if !v.bad[key] {
+		v.found = append(v.found, Fault{v.cfg.origins[key], key, fmt.Sprintf(format, args...)})
+	}
+}
+
+func (v *validator) sizeWithin(key string, value, low, high Bytes) {
+	if value < low || value > high {
+		v.add(key, "%s is out of bounds; from %s to %s", value, low, high)
+	}
+}
+
+func (v *validator) timeWithin(key string, value Duration, low, high time.Duration) {
+	if value.Std() < low || value.Std() > high {
+		v.add(key, "%s is out of bounds; from %s to %s", value, Duration(low), Duration(high))
+	}
+}
+
+func (v *validator) intWithin(key string, value, low, high int) {
+	if value < low || value > high {
+		v.add(key, "%d is out of bounds; from %d to %d", value, low, high)
+	}
+}
+
+// notOver reports small > large at whichever of the two keys was set, so that the line is the one to change.
+func (v *validator) notOver(smallKey string, small Bytes, largeKey string, large Bytes, why string) {
+	if small <= large || v.bad[smallKey] || v.bad[largeKey] {
+		return
+	}
+	_, smallSet := v.cfg.origins[smallKey]
+	if _, largeSet := v.cfg.origins[largeKey]; largeSet && !smallSet {
+		v.add(largeKey, "%s is less than %s (%s): %s; raise the first or lower the second", large, smallKey, small, why)
+		return
+	}
+	v.add(smallKey, "%s is more than %s (%s): %s; lower the first or raise the second", small, largeKey, large, why)
+}
+
+func (v *validator) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		v.add(key, "%q is not one of %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func (v *validator) general() {
+	if strings.TrimSpace(v.cfg.DataDir) == "" {
+		v.add("data_dir", "must name a directory, for example ./data")
+	}
+	v.timeWithin("shutdown_timeout", v.cfg.ShutdownTimeout, 0, time.Hour)
+	v.oneOf("log.level", v.cfg.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("log.format", v.cfg.Log.Format, "text", "json")
+	v.timeWithin("transform.timeout", v.cfg.Transform.Timeout, time.Millisecond, time.Minute)
+	v.sizeWithin("transform.max_memory", v.cfg.Transform.MaxMemory, 64<<10, 4<<30)
+	for key, size := range map[string]Bytes{
+		"dead_letters.max_bytes": v.cfg.DeadLetters.MaxBytes, "dead_letters.refused_max_bytes": v.cfg.DeadLetters.RefusedMaxBytes,
+		"store.max_bytes": v.cfg.Store.MaxBytes, "wal.min_free_bytes": v.cfg.WAL.MinFreeBytes,
+	} {
+		if size < 0 {
+			v.add(key, "%s is negative", size)
+		}
+	}
+}
+
+func (v *validator) ingest() {
+	in := v.cfg.Ingest
+	if len(in.Listen) == 0 {
+		v.add("ingest.listen", "must name at least one address, for example 127.0.0.1:8080")
+	}
+	for _, address := range in.Listen {
+		if path, ok := strings.CutPrefix(address, "unix://"); ok {
+			if !strings.HasPrefix(path, "/") || len(path) > 107 {
+				v.add("ingest.listen", "%q is not a socket; write unix:// and an absolute path of at most 107 bytes", address)
+			}
+		} else if err := checkHostPort(address); err != nil {
+			v.add("ingest.listen", "%s, or unix:///run/weir/ingest.sock", err)
+		}
+	}
+	if in.SocketMode&^0o777 != 0 {
+		v.add("ingest.socket_mode", "%s holds more than permission bits", in.SocketMode)
+	}
+	v.sizeWithin("ingest.max_event_bytes", in.MaxEventBytes, 1<<10, 64<<20)
+	v.sizeWithin("ingest.max_body_bytes", in.MaxBodyBytes, 1<<10, 1<<30)
+	v.sizeWithin("ingest.max_in_flight_bytes", in.MaxInFlightBytes, 1<<10, 1<<40)
+	v.notOver("ingest.max_event_bytes", in.MaxEventBytes, "ingest.max_body_bytes", in.MaxBodyBytes,
+		"the largest event could never arrive")
+	v.notOver("ingest.max_body_bytes", in.MaxBodyBytes, "ingest.max_in_flight_bytes", in.MaxInFlightBytes,
+		"the largest body would always be refused")
+	v.timeWithin("ingest.idle_timeout", in.IdleTimeout, time.Second, 24*time.Hour)
+	v.timeWithin("ingest.read_timeout", in.ReadTimeout, 100*time.Millisecond, time.Hour)
+}
+
+func (v *validator) wal() {
+	w := v.cfg.WAL
+	v.sizeWithin("wal.segment_bytes", w.SegmentBytes, minSegmentBytes, 1<<30)
+	if w.MaxBytes == 0 {
+		return
+	}
+	v.sizeWithin("wal.max_bytes", w.MaxBytes, 4*minSegmentBytes, 1<<50)
+	if w.SegmentBytes > w.MaxBytes/2 && !v.bad["wal.max_bytes"] {
+		v.add("wal.segment_bytes", "%s is more than half of wal.max_bytes (%s): space is given back by whole segments, so a log needs room for two",
+			w.SegmentBytes, w.MaxBytes)
+	}
+}
+
+func (v *validator) delivery() {
+	f := v.cfg.Flush
+	v.sizeWithin("flush.batch_bytes", f.BatchBytes, 1<<10, 100<<20)
+	v.intWithin("flush.batch_events", f.BatchEvents, 1, 1_000_000)
+	v.timeWithin("flush.linger", f.Linger, 0, time.Minute)
+	v.intWithin("flush.workers", f.Workers, 1, 256)
+	v.timeWithin("flush.retry_min", f.RetryMin, time.Millisecond, time.Hour)
+	v.timeWithin("flush.retry_max", f.RetryMax, time.Millisecond, 24*time.Hour)
+	if f.RetryMin > f.RetryMax {
+		v.add("flush.retry_min", "%s is longer than flush.retry_max (%s)", f.RetryMin, f.RetryMax)
+	}
+	v.sizeWithin("flush.max_in_flight_bytes", f.MaxInFlightBytes, 1<<10, 1<<40)
+	v.notOver("flush.batch_bytes", f.BatchBytes, "flush.max_in_flight_bytes", f.MaxInFlightBytes, "a full batch would never fit")
+	v.notOver("ingest.max_event_bytes", v.cfg.Ingest.MaxEventBytes, "flush.max_in_flight_bytes", f.MaxInFlightBytes,
+		"the largest event could never be delivered")
+}
+
+func (v *validator) elasticsearch() {
+	es := v.cfg.Elasticsearch
+	for _, address := range es.Addresses {
+		if err := checkServerURL(address); err != nil {
+			v.add("elasticsearch.addresses", "%s", err)
+		}
+	}
+	if err := checkIndex(es.Index, false); err != nil {
+		v.add("elasticsearch.index", "%s", err)
+	}
+	for _, pattern := range es.AllowedIndices {
+		if err := checkIndex(pattern, true); err != nil {
+			v.add("elasticsearch.allowed_indices", "%s", err)
+		}
+	}
+	v.oneOf("elasticsearch.compression", es.Compression, "none", "gzip")
+	v.timeWithin("elasticsearch.request_timeout", es.RequestTimeout, 10*time.Millisecond, time.Hour)
+	if es.APIKey != "" && (es.Username != "" || es.Password != "") {
+		v.add("elasticsearch.api_key", "an API key and a user name exclude each other; keep one")
+	}
+	if es.Username != "" && es.Password == "" && !v.bad["elasticsearch.password_file"] {
+		v.add("elasticsearch.username", "needs elasticsearch.password or elasticsearch.password_file")
+	}
+	if es.Username == "" && es.Password != "" {
+		v.add("elasticsearch.password", "needs elasticsearch.username")
+	}
+}
+
+func (v *validator) admin() {
+	a := v.cfg.Admin
+	if err := checkHostPort(a.Listen); err != nil {
+		v.add("admin.listen", "%s", err)
+		return
+	}
+	if a.Token == "" && !isLoopback(a.Listen) && !v.bad["admin.token_file"] {
+		v.add("admin.listen", "%s can be reached from other machines and needs admin.token or admin.token_file; or listen on 127.0.0.1", a.Listen)
+	}
+	_, port, _ := net.SplitHostPort(a.Listen) // checked above
+	if port != "0" && slices.Contains(v.cfg.Ingest.Listen, a.Listen) {
+		v.add("admin.listen", "%s is an address of ingest.listen too; give each its own port", a.Listen)
+	}
+}
+
+func (v *validator) streams() {
+	for _, name := range v.cfg.StreamNames() {
+		if !validStreamName(name) {
+			v.add("streams", "%q cannot name a stream; %s", name, streamNameRule)
+			continue
+		}
+		s := v.cfg.Streams[name]
+		key := "streams." + name + ".elasticsearch.index"
+		if v.cfg.origins[key].derived == "" {
+			if err := checkIndex(s.Elasticsearch.Index, false); err != nil {
+				v.add(key, "%s", err)
+			}
+		}
+	}
+}
+
+const streamNameRule = "a name has 1 to 64 of a-z 0-9 _ - and begins with a letter or digit"
+
+var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+
+func validStreamName(s string) bool { return streamName.MatchString(s) }
+
+func checkHostPort(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || strings.ContainsAny(host, "/@ ") {
+		return fmt.Errorf("%q is not an address; write host:port, for example 127.0.0.1:8080", address)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("%q has no port from 0 to 65535; write host:port, for example 127.0.0.1:8080", address)
+	}
+	return nil
+}
+
+// isLoopback reports whether only this machine can reach the address. A name other than localhost may
+// resolve to anything and does not count.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// checkServerURL never repeats an address that holds credentials.
+func checkServerURL(address string) error {
+	u, err := url.Parse(address)
+	if strings.Contains(address, "@") {
+		return fmt.Errorf("an address must not hold a user name or password; use elasticsearch.username and elasticsearch.password")
+	}
+	if err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("%q is not a URL; write for example https://es.example.org:9200", address)
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q ends in a query; write only scheme, host, port and path", address)
+	}
+	return nil
+}
+
+// checkIndex applies Elasticsearch's rules for names. {stream} stands for the name of a stream, and a
+// pattern may hold stars.
+func checkIndex(index string, pattern bool) error {
+	name := strings.ReplaceAll(index, "{stream}", "s")
+	if pattern {
+		name = strings.ReplaceAll(name, "*", "s")
+	}
+	switch {
+	case name == "":
+		return fmt.Errorf("an index name must not be empty")
+	case name != strings.ToLower(name):
+		return fmt.Errorf("%q cannot name an index; use small letters only", index)
+	case strings.ContainsAny(name, "\\/*?\"<>| ,#:{}") || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return fmt.Errorf("%q cannot name an index; leave out \\ / * ? \" < > | , # : and spaces ({stream} stands for the stream)", index)
+	case strings.ContainsRune("-_+.", rune(name[0])):
+		return fmt.Errorf("%q cannot name an index; begin with a letter or digit", index)
+	case len(name) > 255-64:
+		return fmt.Errorf("%q cannot name an index; use at most 190 bytes", index)
+	}
+	return nil
+}
