@@ -75,6 +75,8 @@ type Record struct {
 	Count uint64
 	// Damage is set with FlagDamaged.
 	Damage *CorruptionError
+
+	size int // bytes on disk
 }
 
 // Last returns the highest offset that the record stands for.

@@ -1,0 +1,239 @@
+package wal
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// layout is what start-up learned of a log directory without changing it.
+type layout struct {
+	segs  []segment // oldest first, sizes set; the last one may be of no use, see keep
+	keep  int       // segments that stay; those behind hold nothing that was ever acknowledged
+	seq   uint64    // the sequence at which a new segment begins
+	next  Offset
+	epoch Epoch // 0 for a log without any readable frame
+	clean bool  // the log was closed in order
+	torn  int64 // bytes behind the last whole group of the last kept segment
+}
+
+// inspect reads names, sizes and first headers of all segments, and every frame of the last one. It
+// goes further back only where the last group began in an earlier segment.
+func inspect(dir, repairDir string) (layout, error) {
+	segs, err := listSegments(dir, repairDir)
+	if err != nil {
+		return layout{}, err
+	}
+	lay := layout{segs: segs, keep: len(segs), seq: 1, next: 1}
+	if len(segs) == 0 {
+		return lay, nil
+	}
+	if err := fillHeaders(dir, segs); err != nil {
+		return layout{}, err
+	}
+	if err := lay.findEnd(dir); err != nil {
+		return layout{}, err
+	}
+	lay.fillUnknown()
+	return lay, nil
+}
+
+// fillHeaders sets first offset and epoch of every segment whose first header can be read.
+func fillHeaders(dir string, segs []segment) error {
+	for i := range segs {
+		h, err := readFirstHeader(dir, segs[i].seq)
+		var pathErr *os.PathError
+		switch {
+		case err == nil:
+			segs[i].first, segs[i].epoch = h.first, h.epoch
+		case errors.Is(err, ErrNewerFormat):
+			return fmt.Errorf("segment %s: %w", segs[i].name(), err)
+		case errors.As(err, &pathErr) && !errors.Is(err, os.ErrNotExist) && errors.Is(err, os.ErrPermission):
+			return err
+		}
+	}
+	return nil
+}
+
+// findEnd determines where the log ends and which trailing segments hold nothing of a whole group.
+func (lay *layout) findEnd(dir string) error {
+	bound := uint64(0) // where the segment behind the one in hand begins; 0 for none
+	for i := len(lay.segs) - 1; i >= 0; i-- {
+		s := &lay.segs[i]
+		b, err := readSegment(dir, s.seq)
+		if err != nil {
+			return err
+		}
+		t, err := scanTail(b, s.seq, bound)
+		if err != nil {
+			return fmt.Errorf("segment %s: %w", s.name(), err)
+		}
+		if bound != 0 && !t.open && t.seq < bound {
+			// A later segment exists, so what this one held was durable, and its end is damaged.
+			lay.keep, lay.seq, lay.epoch = i+1, bound, t.epoch
+			lay.next = lay.boundOffset(i, bound, t)
+			return nil
+		}
+		if t.end > 0 {
+			lay.keep, lay.seq, lay.next, lay.epoch, lay.clean = i+1, t.seq, t.next, t.epoch, t.clean
+			if t.seq != bound { // else what follows is superseded and was dealt with before
+				lay.torn = int64(len(b)) - t.end
+			}
+			return nil
+		}
+		bound = s.seq // only a part of one group: it began further back
+	}
+	// No whole group anywhere: nothing was ever acknowledged.
+	lay.keep, lay.seq = 0, lay.segs[0].seq
+	lay.next = max(lay.segs[0].first, 1)
+	lay.epoch = lay.segs[0].epoch
+	return nil
+}
+
+// boundOffset returns an offset that no record before sequence bound can have had, given that segment i
+// ends in damage: the records of the lost frames cannot be counted, only bounded.
+func (lay *layout) boundOffset(i int, bound uint64, t tail) Offset {
+	seq, next := t.seq, t.next
+	for ; next == 0 && i >= 0; i-- {
+		seq, next = lay.segs[i].seq, lay.segs[i].first
+	}
+	const recordsPerFrame = frameBytes/(recordHeaderBytes+1) + 1
+	return max(next, 1) + Offset((bound-seq)*recordsPerFrame)
+}
+
+// fillUnknown gives segments without a readable first header the place of their follower: they claim
+// nothing for themselves, and what can be salvaged from them lies below.
+func (lay *layout) fillUnknown() {
+	first, epoch := lay.next, lay.epoch
+	for i := len(lay.segs) - 1; i >= 0; i-- {
+		s := &lay.segs[i]
+		if s.epoch == 0 {
+			s.first, s.epoch = first, epoch
+		}
+		first, epoch = s.first, s.epoch
+	}
+	if lay.epoch == 0 && len(lay.segs) > 0 {
+		lay.epoch = lay.segs[0].epoch
+	}
+}
+
+// Open opens the log in dir, or makes it, and repairs what a crash left. It never changes a segment of
+// an earlier life: it begins a new one behind the last whole group, and bytes behind that are copied to
+// the repair directory. Nothing is appended before Run is called.
+//
+// The caller holds the data directory's lock (see LockDir).
+func Open(dir string, opts Options) (*Log, error) {
+	opts.setDefaults(dir)
+	if err := makeDir(dir); err != nil {
+		return nil, err
+	}
+	lay, err := inspect(dir, opts.RepairDir)
+	if err != nil {
+		return nil, fmt.Errorf("open log %s: %w", dir, err)
+	}
+	l := &Log{dir: dir, opts: opts, names: streamNames{}, wake: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{})}
+	if err := l.settleEpoch(&lay); err != nil {
+		return nil, err
+	}
+	if err := l.setAsideTorn(&lay); err != nil {
+		return nil, fmt.Errorf("open log %s: %w", dir, err)
+	}
+	l.segs = slices.Clone(lay.segs[:lay.keep])
+	for i := range l.segs {
+		l.total += l.segs[i].size
+	}
+	l.epoch, l.durable, l.nextSeq = lay.epoch, lay.next-1, lay.seq
+	l.cleanStart = lay.clean
+	if err := l.begin(); err != nil {
+		return nil, fmt.Errorf("open log %s: %w", dir, err)
+	}
+	l.publishMetrics()
+	return l, nil
+}
+
+func (o *Options) setDefaults(dir string) {
+	if o.SegmentBytes <= 0 {
+		o.SegmentBytes = defaultSegmentBytes
+	}
+	if o.RepairDir == "" {
+		o.RepairDir = filepath.Join(filepath.Dir(dir), "repair")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.library == nil {
+		o.library = openLibrary
+	}
+	if o.syncDir == nil {
+		o.syncDir = syncDir
+	}
+}
+
+// settleEpoch begins a new epoch for a new log and for one that ends before records that are known to
+// have been settled: it lost its end, and its offsets must not be given out again.
+func (l *Log) settleEpoch(lay *layout) error {
+	lost := l.opts.NextOffset > lay.next
+	if lay.epoch != 0 && !lost {
+		return nil
+	}
+	if lost && lay.epoch != 0 {
+		l.opts.Logger.Error("the log ends before its checkpoint: records that were settled are gone from it; a new epoch begins",
+			"log_next", lay.next, "checkpoint_next", l.opts.NextOffset)
+	}
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return fmt.Errorf("make epoch: %w", err)
+	}
+	lay.epoch = Epoch(binary.LittleEndian.Uint64(b[:]) | 1) // never 0
+	lay.next = max(lay.next, l.opts.NextOffset)
+	return nil
+}
+
+// setAsideTorn keeps the bytes of groups that never became whole, newest segment first, so that a crash
+// in between leaves a shorter log and never one with a hole.
+func (l *Log) setAsideTorn(lay *layout) error {
+	for i := len(lay.segs) - 1; i >= lay.keep; i-- {
+		s := &lay.segs[i]
+		path := filepath.Join(l.dir, s.name())
+		if s.size == 0 {
+			if err := l.unlink(path); err != nil {
+				return err
+			}
+			continue
+		}
+		l.opts.Logger.Warn("set aside a segment that holds no whole group", "segment", s.name(), "bytes", s.size)
+		l.opts.Metrics.tornTail(s.size)
+		if err := moveAside(path, l.opts.RepairDir); err != nil {
+			return err
+		}
+	}
+	if lay.torn == 0 || lay.keep == 0 {
+		return nil
+	}
+	s := &lay.segs[lay.keep-1]
+	b, err := readSegment(l.dir, s.seq)
+	if err != nil {
+		return err
+	}
+	end := s.size - lay.torn
+	l.opts.Logger.Warn("cut a torn tail: the last group was never whole", "segment", s.name(), "position", end, "bytes", lay.torn)
+	l.opts.Metrics.tornTail(lay.torn)
+	if err := keepBytes(l.opts.RepairDir, fmt.Sprintf("%s-%d.torn", s.name(), end), b[end:]); err != nil {
+		// Never acknowledged, and still in the old segment until that is reclaimed: no reason to stay down.
+		l.opts.Logger.Warn("the torn tail could not be copied", "error", err)
+	}
+	s.size = end
+	return nil
+}
+
+func (l *Log) unlink(path string) error {
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("unlink segment: %w", err)
+	}
+	return l.opts.syncDir(l.dir)
+}

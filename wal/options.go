@@ -1,0 +1,70 @@
+package wal
+
+import (
+	"log/slog"
+	"time"
+
+	twal "github.com/tidwall/wal"
+)
+
+// Options of a Log. The zero value of every field means its default.
+type Options struct {
+	// SegmentBytes is the size at which a segment is full. Default 4 MiB; the library keeps the active
+	// one in memory, so that about ten times this size is the log's share of the process's memory.
+	SegmentBytes int64
+	// MaxBytes bounds the log on disk; an append that would pass it is refused with ErrFull. 0: no bound.
+	MaxBytes int64
+	// MinFreeBytes is the free space of the file system below which appends are refused with ErrFull.
+	// 0: not looked at.
+	MinFreeBytes int64
+	// RepairDir receives copies of damaged and cut bytes. Default: "repair" beside the log's directory.
+	RepairDir string
+	// NextOffset is the least offset that the log may give out: one past the highest checkpoint. A log
+	// that ends before NextOffset-1 has lost its end and starts a new epoch there. 0: no bound.
+	NextOffset Offset
+	// Logger is told of repairs, failures and damage. Default: discards.
+	Logger *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
+
+	// library opens the entry log below. Tests put one here that fails on demand.
+	library func(dir string, segmentBytes int64) (library, error)
+	// syncDir fsyncs a directory. Tests replace it likewise.
+	syncDir func(dir string) error
+}
+
+const (
+	defaultSegmentBytes = 4 << 20
+	// frameBytes is where the committer ends a frame and a group: large enough that one fsync serves
+	// many appends, small enough that its memory does not count.
+	frameBytes = 1 << 20
+	// reopenAfter renews the library's log, which keeps 136 bytes for every segment it ever made.
+	reopenAfter = 100_000
+	// failureBackoff is the pause between attempts to reopen a failed log: it doubles from the first
+	// to the second.
+	failureBackoffMin = 20 * time.Millisecond
+	failureBackoffMax = 2 * time.Second
+)
+
+// library is what the log uses of tidwall/wal: the writing half.
+type library interface {
+	Write(index uint64, data []byte) error
+	Sync() error
+	Close() error
+}
+
+var _ library = (*twal.Log)(nil)
+
+// openLibrary opens tidwall/wal on a directory whose last segment is empty, so that it has nothing to
+// parse. The options are made anew each time because the library writes into them.
+func openLibrary(dir string, segmentBytes int64) (library, error) {
+	return twal.Open(dir, &twal.Options{
+		NoSync:           true, // the committer syncs, once for each group
+		SegmentSize:      int(segmentBytes),
+		SegmentCacheSize: 1,
+		NoCopy:           true,
+		AllowEmpty:       true,
+		DirPerms:         0o750,
+		FilePerms:        0o640,
+	})
+}
