@@ -19,9 +19,9 @@ type Log struct {
 	done chan struct{} // closed when Run has ended
 
 	mu       sync.Mutex
-	queue    []*group // guarded by mu, like the fields below; the last group may still grow
-	segs     []segment // replaced, never changed in place; the last one is active
-	active   int64     // durable bytes of the active segment
+	queue    []*group      // guarded by mu, like the fields below; the last group may still grow
+	segs     []segment     // replaced, never changed in place; the last one is active
+	active   int64         // durable bytes of the active segment
 	changed  chan struct{} // closed and replaced when durable, segs or closing change and somebody waits
 	waiters  int
 	durable  Offset

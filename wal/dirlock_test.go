@@ -1,0 +1,47 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestLockDir_OneHolderAtATime(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	l, err := LockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Announce("127.0.0.1:8081"); err != nil {
+		t.Fatal(err)
+	}
+	h, held, err := LockHolder(dir)
+	if err != nil || !held || h.PID != os.Getpid() || h.Admin != "127.0.0.1:8081" {
+		t.Errorf("holder %+v %v %v", h, held, err)
+	}
+	if _, err := LockDir(dir); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), fmt.Sprintf("process %d", os.Getpid())) {
+		t.Errorf("second lock: %v, want %v naming this process", err, ErrLocked)
+	}
+	if err := l.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if _, held, err := LockHolder(dir); err != nil || held {
+		t.Errorf("held after unlock: %v %v", held, err)
+	}
+	again, err := LockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLockHolder_NoDirectory(t *testing.T) {
+	if _, held, err := LockHolder(filepath.Join(t.TempDir(), "nothing")); held || err != nil {
+		t.Errorf("held %v, %v", held, err)
+	}
+}
