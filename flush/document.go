@@ -55,6 +55,19 @@ func ParseKey(s string) (Key, error) {
 	return Key{Epoch: epoch, Offset: wal.Offset(offset), Ordinal: uint32(ordinal)}, nil
 }
 
+// MarshalText makes keys strings in JSON.
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (k *Key) UnmarshalText(b []byte) error {
+	parsed, err := ParseKey(string(b))
+	if err != nil {
+		return err
+	}
+	*k = parsed
+	return nil
+}
+
 // Document is what goes to the destination: one of the things that a transform made of an event.
 // A Transformer sets Source and, where the script chose them, Index, ID, Pipeline and Routing;
 // the flusher fills in the rest.

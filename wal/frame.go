@@ -41,7 +41,8 @@ const (
 //	 2  1  flags       Flags, low bits only
 //	 3  1  stream length
 //	 4  4  length      of the whole record, this header included
-//	 8  4  crc32c      of the epoch (8 bytes), bytes 0 to 7, and bytes 12 to the end
+//	 8  4  crc32c      of bytes 0 to 7 and 12 to the end, xor both halves of the epoch, so that a record
+//	                   of another epoch does not prove itself
 //	12  8  offset
 //	20  8  received    nanoseconds since 1970 UTC
 //	28  1  remote length: 0, 4 or 16
@@ -152,11 +153,8 @@ func appendRecord(dst []byte, epoch Epoch, offset Offset, origin *Origin, ev *Ev
 }
 
 func recordChecksum(epoch Epoch, rec []byte) uint32 {
-	var e [8]byte
-	binary.LittleEndian.PutUint64(e[:], uint64(epoch))
-	c := crc32.Update(0, castagnoli, e[:])
-	c = crc32.Update(c, castagnoli, rec[:8])
-	return crc32.Update(c, castagnoli, rec[12:])
+	c := crc32.Update(crc32.Update(0, castagnoli, rec[:8]), castagnoli, rec[12:])
+	return c ^ uint32(epoch) ^ uint32(epoch>>32)
 }
 
 // recordLength returns the length that the record at the start of b claims, or an error when that

@@ -15,7 +15,8 @@ type Elements struct{ walk }
 // walk is what both iterators share: where they are in the text.
 type walk struct {
 	b        []byte
-	pos      int
+	pos      int // behind the last item
+	from     int // where it begins
 	first    bool
 	complete bool
 }
@@ -81,12 +82,14 @@ func (w *walk) advance(bracket byte) (int, bool) {
 	}
 	if w.first {
 		w.first = false
+		w.from = i
 		return i, true
 	}
 	if w.b[i] != ',' {
 		return 0, false
 	}
 	i = skipSpace(w.b, i+1)
+	w.from = i
 	return i, i < len(w.b)
 }
 
@@ -116,3 +119,6 @@ func Lookup(obj []byte, key string) (value []byte, ok bool) {
 	}
 	return value, ok
 }
+
+// Bounds returns where the item that Next returned last begins (a member with its key) and ends.
+func (w *walk) Bounds() (start, end int) { return w.from, w.pos }
