@@ -80,6 +80,7 @@ type Document struct {
 	ID         string // "" until the flusher makes it from Key
 	Pipeline   string // "" for none
 	Routing    string // "" for none
+	Script     string // version of the script that made it; "" for none
 	// Source is one JSON object. It may hold line breaks between tokens where the client sent them;
 	// a sink whose protocol is line-based removes those. The bytes belong to the batch that the
 	// document travels in; a Sink may read them until Send returns.

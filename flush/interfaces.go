@@ -18,7 +18,8 @@ type Transformer interface {
 	// Transform returns the documents that the record becomes, in a stable order; none means dropped on
 	// purpose. A *TransformError makes the event a dead letter; any other error (ctx ended) leaves it
 	// unsettled. Source of the documents may share memory with the record's payload, and is valid until
-	// the batch that the record belongs to is settled. Safe for concurrent use.
+	// the batch that the record belongs to is settled. Documents carry the Script that made them. Safe
+	// for concurrent use.
 	Transform(ctx context.Context, rec *wal.Record) ([]Document, error)
 	// Version names the script in force, "" when there is none.
 	Version() string

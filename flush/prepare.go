@@ -1,0 +1,152 @@
+package flush
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weirlog/weir/flush/rawjson"
+	"github.com/weirlog/weir/wal"
+)
+
+// Route says where the documents of a stream go by default and what is filled in.
+type Route struct {
+	// Index is the stream's index, alias or data stream; "{stream}" in it stands for the stream's name.
+	Index string
+	// AllowedIndices are the patterns ("*" stands for any run of characters) that an index chosen by a
+	// script must match, besides Index itself.
+	AllowedIndices []string
+	// Timestamp: a document without "@timestamp" gets one at its end.
+	Timestamp bool
+	// IDField is the top-level member of the event, a string or a number, that names the document; ""
+	// for ids made from epoch and offset. Events without it get such an id too.
+	IDField string
+}
+
+// Prepare fills in what a Transformer left open: key, stream, index, id and timestamp, so that the same
+// record always becomes the same documents. It changes docs in place; memory for added bytes comes from
+// arena. An index that the script may not choose is a *TransformError.
+func (r *Route) Prepare(arena *Arena, rec *wal.Record, docs []Document) error {
+	clientID := r.clientID(rec)
+	for i := range docs {
+		d := &docs[i]
+		d.Key = Key{Epoch: rec.Epoch, Offset: rec.Offset, Ordinal: uint32(i)}
+		d.Of, d.Stream, d.ReceivedAt = len(docs), rec.Stream, rec.ReceivedAt
+		if d.Index == "" {
+			d.Index = r.IndexFor(rec.Stream)
+		} else if !r.allows(d.Index, rec.Stream) {
+			return &TransformError{Type: "index_not_allowed", Message: fmt.Sprintf("the script chose the index %q, which elasticsearch.allowed_indices does not allow", d.Index)}
+		}
+		if d.ID == "" {
+			d.ID = documentID(clientID, d.Key)
+		}
+		if r.Timestamp && !hasTimestamp(rec, d.Source) {
+			d.Source = addTimestamp(arena, d.Source, rec.ReceivedAt)
+		}
+	}
+	return nil
+}
+
+// IndexFor returns the default index of a stream.
+func (r *Route) IndexFor(stream string) string {
+	if !strings.Contains(r.Index, "{") {
+		return r.Index
+	}
+	return strings.ReplaceAll(r.Index, "{stream}", stream)
+}
+
+func (r *Route) allows(index, stream string) bool {
+	if index == r.IndexFor(stream) {
+		return true
+	}
+	for _, p := range r.AllowedIndices {
+		if matchPattern(p, index) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchPattern reports whether s matches pattern, in which "*" stands for any run of characters.
+func matchPattern(pattern, s string) bool {
+	head, rest, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return pattern == s
+	}
+	if !strings.HasPrefix(s, head) {
+		return false
+	}
+	s = s[len(head):]
+	for {
+		part, more, wild := strings.Cut(rest, "*")
+		if !wild {
+			return strings.HasSuffix(s, part)
+		}
+		i := strings.Index(s, part)
+		if i < 0 {
+			return false
+		}
+		s, rest = s[i+len(part):], more
+	}
+}
+
+// clientID returns the id that the client gave its event, or "".
+func (r *Route) clientID(rec *wal.Record) string {
+	if r.IDField == "" {
+		return ""
+	}
+	v, ok := rawjson.Lookup(rec.Payload, r.IDField)
+	if !ok {
+		return ""
+	}
+	switch rawjson.KindOf(v) {
+	case rawjson.String:
+		return string(rawjson.AppendUnquoted(nil, v))
+	case rawjson.Number:
+		return string(v)
+	}
+	return ""
+}
+
+func documentID(clientID string, key Key) string {
+	switch {
+	case clientID == "":
+		return key.ID()
+	case key.Ordinal == 0:
+		return clientID
+	}
+	return clientID + "-" + strconv.FormatUint(uint64(key.Ordinal), 10)
+}
+
+// hasTimestamp reports whether doc has a top-level "@timestamp". For an event that passed untouched the
+// validator has looked already.
+func hasTimestamp(rec *wal.Record, doc []byte) bool {
+	if rec.Flags&wal.FlagTimestamp != 0 && len(doc) > 0 && len(doc) == len(rec.Payload) && &doc[0] == &rec.Payload[0] {
+		return true
+	}
+	_, ok := rawjson.Lookup(doc, "@timestamp")
+	return ok
+}
+
+// addTimestamp returns doc with "@timestamp" as its last member: the value of "datetime" where that is an
+// RFC 3339 time, else the time of receipt. Never the clock: a redelivery must send the same bytes.
+func addTimestamp(arena *Arena, doc []byte, received time.Time) []byte {
+	value, ok := rawjson.Lookup(doc, "datetime")
+	if !ok || !isTime(value) {
+		var b [40]byte
+		value = received.UTC().AppendFormat(b[:0], `"2006-01-02T15:04:05.000000000Z"`)
+	}
+	const member = len(`,"@timestamp":`)
+	return rawjson.AppendMember(arena.Alloc(len(doc) + member + len(value))[:0], doc, "@timestamp", value)
+}
+
+// isTime reports whether a raw JSON value is a string that holds an RFC 3339 time, plainly written.
+func isTime(raw []byte) bool {
+	const shortest, longest = len(`"2006-01-02T15:04:05Z"`), len(`"2006-01-02T15:04:05.999999999+00:00"`)
+	if len(raw) < shortest || len(raw) > longest || raw[0] != '"' || !rawjson.Plain(raw) {
+		return false
+	}
+	_, err := time.Parse(time.RFC3339, string(raw[1:len(raw)-1]))
+	return err == nil
+}

@@ -1,0 +1,80 @@
+package flush
+
+import (
+	"testing"
+	"time"
+
+	"github.com/weirlog/weir/wal"
+)
+
+func TestRoute_Prepare(t *testing.T) {
+	received := time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC)
+	for name, tc := range map[string]struct {
+		route  Route
+		event  string
+		flags  wal.Flags
+		source string
+		id     string // "" for the key's
+	}{
+		"an untouched event keeps its bytes":            {route: Route{}, event: `{ "a" : 1.0 }`, source: `{ "a" : 1.0 }`},
+		"no timestamp: the receive time":                {route: Route{Timestamp: true}, event: `{"a":1}`, source: `{"a":1,"@timestamp":"2026-03-01T12:00:00.000000005Z"}`},
+		"datetime in RFC 3339":                          {route: Route{Timestamp: true}, event: `{"datetime":"2024-01-01T12:00:00.123456+02:00"}`, source: `{"datetime":"2024-01-01T12:00:00.123456+02:00","@timestamp":"2024-01-01T12:00:00.123456+02:00"}`},
+		"datetime that is no time":                      {route: Route{Timestamp: true}, event: `{"datetime":"yesterday, at noon!"}`, source: `{"datetime":"yesterday, at noon!","@timestamp":"2026-03-01T12:00:00.000000005Z"}`},
+		"datetime that is an object":                    {route: Route{Timestamp: true}, event: `{"datetime":{"date":"2024-01-01"}}`, source: `{"datetime":{"date":"2024-01-01"},"@timestamp":"2026-03-01T12:00:00.000000005Z"}`},
+		"a timestamp, as the validator saw":             {route: Route{Timestamp: true}, flags: wal.FlagTimestamp, event: `{"@timestamp":1}`, source: `{"@timestamp":1}`},
+		"a timestamp that nobody told of":               {route: Route{Timestamp: true}, event: `{"\u0040timestamp":1}`, source: `{"\u0040timestamp":1}`},
+		"an empty object":                               {route: Route{Timestamp: true}, event: `{}`, source: `{"@timestamp":"2026-03-01T12:00:00.000000005Z"}`},
+		"a client's id":                                 {route: Route{IDField: "uuid"}, event: `{"uuid":"a\u0062c"}`, source: `{"uuid":"a\u0062c"}`, id: "abc"},
+		"a client's id that is a number":                {route: Route{IDField: "n"}, event: `{"n":12345678901234567890}`, source: `{"n":12345678901234567890}`, id: "12345678901234567890"},
+		"a client's id that is missing, null or object": {route: Route{IDField: "n"}, event: `{"n":null}`, source: `{"n":null}`},
+	} {
+		rec := &wal.Record{Epoch: 0xab, Offset: 7, Count: 1, Stream: "default", ReceivedAt: received, Flags: tc.flags, Payload: []byte(tc.event)}
+		docs := []Document{{Source: rec.Payload}, {Source: rec.Payload}}
+		if err := tc.route.Prepare(&Arena{}, rec, docs); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if string(docs[0].Source) != tc.source {
+			t.Errorf("%s: %s, want %s", name, docs[0].Source, tc.source)
+		}
+		first, second := "00000000000000ab-7", "00000000000000ab-7-1"
+		if tc.id != "" {
+			first, second = tc.id, tc.id+"-1"
+		}
+		if docs[0].ID != first || docs[1].ID != second || docs[1].Of != 2 {
+			t.Errorf("%s: ids %q and %q, want %q and %q", name, docs[0].ID, docs[1].ID, first, second)
+		}
+	}
+}
+
+func TestMatchPattern(t *testing.T) {
+	for _, tc := range []struct {
+		pattern, s string
+		want       bool
+	}{
+		{"logs-*", "logs-a", true}, {"logs-*", "logs-", true}, {"logs-*", "log", false}, {"*", "", true},
+		{"a*b*c", "a1b2c", true}, {"a*b*c", "abc", true}, {"a*b*c", "acb", false}, {"exact", "exact", true},
+		{"exact", "exact1", false}, {"a*a", "a", false}, {"*-prod", "x-prod", true}, {"*-prod", "x-prod1", false},
+	} {
+		if got := matchPattern(tc.pattern, tc.s); got != tc.want {
+			t.Errorf("matchPattern(%q, %q) = %v", tc.pattern, tc.s, got)
+		}
+	}
+}
+
+func TestKey_RoundTrip(t *testing.T) {
+	for _, s := range []string{"0123456789abcdef-1-0", "ffffffffffffffff-18446744073709551615-4294967295"} {
+		k, err := ParseKey(s)
+		if err != nil || k.String() != s {
+			t.Errorf("%s: %v, %v", s, k, err)
+		}
+	}
+	if k, err := ParseKey("0123456789abcdef-12"); err != nil || k.Ordinal != 0 || k.ID() != "0123456789abcdef-12" {
+		t.Errorf("an id as key: %+v, %v", k, err)
+	}
+	for _, s := range []string{"", "x", "0123456789abcdef", "0123456789abcdef-0", "0123456789abcdef-1-x", "0123456789abcdeg-1-0", "0123456789abcdef-1-2-3", "0000000000000000-1-0"} {
+		if k, err := ParseKey(s); err == nil {
+			t.Errorf("%q parses as %+v", s, k)
+		}
+	}
+}

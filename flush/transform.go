@@ -1,0 +1,134 @@
+package flush
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weirlog/weir/wal"
+)
+
+// transform makes documents, or letters, of every record of the batch that is not settled yet.
+func (f *Flusher) transform(ctx context.Context, b *batch) error {
+	for i := range b.records {
+		rec := &b.records[i]
+		stream, declared := f.opts.Streams[rec.Stream]
+		switch {
+		case rec.Flags&wal.FlagDamaged == 0 && declared && rec.Offset <= stream.Settled:
+			continue
+		case rec.Flags&wal.FlagDamaged != 0:
+			b.letters = append(b.letters, damageLetter(rec))
+		case rec.Flags&wal.FlagRejected != 0:
+			b.letters = append(b.letters, rejectionLetter(rec))
+		case !declared:
+			err := &TransformError{Type: "unknown_stream", Message: "stream " + rec.Stream + " is not declared"}
+			b.letters = append(b.letters, transformLetter(rec, err))
+		default:
+			if err := f.transformEvent(ctx, b, rec, &stream); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// transformEvent adds the documents of one event to the batch, or its letter.
+func (f *Flusher) transformEvent(ctx context.Context, b *batch, rec *wal.Record, stream *Stream) error {
+	var known []uint32
+	if rec.Offset <= f.opts.Redelivered {
+		var err error
+		if known, err = f.known(ctx, rec); err != nil {
+			return err
+		}
+	}
+	start := len(b.docs)
+	failed, err := f.documents(ctx, b, rec, stream)
+	switch {
+	case err != nil:
+		return err
+	case failed != nil:
+		b.docs = b.docs[:start]
+		b.letters = append(b.letters, transformLetter(rec, failed))
+	case len(b.docs) == start:
+		b.dropped++
+	case len(known) > 0: // these documents are letters already, or were and are settled
+		kept := slices.DeleteFunc(b.docs[start:], func(d Document) bool { return slices.Contains(known, d.Key.Ordinal) })
+		b.docs = b.docs[:start+len(kept)]
+	}
+	return nil
+}
+
+// documents appends the record's documents to the batch. A TransformError is returned as failed; err
+// means that the event could not be tried.
+func (f *Flusher) documents(ctx context.Context, b *batch, rec *wal.Record, stream *Stream) (failed *TransformError, err error) {
+	start := len(b.docs)
+	if stream.Transformer == nil {
+		b.docs = append(b.docs, Document{Source: rec.Payload})
+	} else {
+		docs, err := stream.Transformer.Transform(ctx, rec)
+		if errors.As(err, &failed) {
+			return failed, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		b.docs = append(b.docs, docs...)
+	}
+	if err := stream.Route.Prepare(&b.arena, rec, b.docs[start:]); err != nil {
+		if errors.As(err, &failed) {
+			if stream.Transformer != nil {
+				failed.Script = stream.Transformer.Version()
+			}
+			return failed, nil
+		}
+		return nil, err
+	}
+	return nil, nil
+}
+
+// known asks the dead letters which documents of a record they have had, until they answer.
+func (f *Flusher) known(ctx context.Context, rec *wal.Record) ([]uint32, error) {
+	wait := f.newBackOff()
+	for {
+		ordinals, err := f.opts.DeadLetters.Known(rec.Epoch, rec.Offset)
+		if err == nil {
+			return ordinals, nil
+		}
+		f.health.failing("looking up dead letters", err)
+		if err := sleep(ctx, wait.NextBackOff()); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func newLetter(rec *wal.Record, stage Stage) Letter {
+	now := time.Now().UTC()
+	return Letter{
+		Key: Key{Epoch: rec.Epoch, Offset: rec.Offset}, Records: rec.Count, Stage: stage, Attempts: 1,
+		FirstAt: now, LastAt: now, Stream: rec.Stream, ReceivedAt: rec.ReceivedAt, Remote: rec.Remote, Event: rec.Payload,
+	}
+}
+
+func damageLetter(rec *wal.Record) Letter {
+	l := newLetter(rec, StageLog)
+	l.Type, l.Reason, l.Event = "damaged_record", rec.Reason, nil
+	l.Kept = rec.Damage.Kept
+	return l
+}
+
+// rejectionLetter keeps what ingest rejected; its reason is "code: message".
+func rejectionLetter(rec *wal.Record) Letter {
+	l := newLetter(rec, StageIngest)
+	l.Status = 400
+	code, message, _ := strings.Cut(rec.Reason, ": ")
+	l.Type, l.Reason = code, message
+	return l
+}
+
+func transformLetter(rec *wal.Record, err *TransformError) Letter {
+	l := newLetter(rec, StageTransform)
+	l.Type, l.Reason, l.Script = err.Type, err.Message, err.Script
+	return l
+}
