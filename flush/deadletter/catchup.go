@@ -1,0 +1,181 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/wal"
+)
+
+// open opens the log and brings the index up to date.
+//
+//	index                                  what happens
+//	missing, or its sums do not agree      made anew from the log's oldest record
+//	of a log that is not this one          likewise
+//	ahead of the log (it lost its end)     the log begins a new epoch behind it; likewise
+//	behind the log's oldest record         likewise
+//	anything else                          the records behind it are applied
+func (s *Store) open(dir string) error {
+	st, err := s.loadState()
+	if err != nil && !errors.Is(err, errIndex) {
+		return err
+	}
+	usable := err == nil
+	if !usable {
+		s.opts.Logger.Warn("index of dead letters is made anew from their log", "store", s.opts.Name, "reason", err)
+		st = indexState{}
+	}
+	s.log, err = wal.Open(dir, wal.Options{
+		SegmentBytes: s.opts.SegmentBytes, MinFreeBytes: s.opts.MinFreeBytes, RepairDir: s.opts.RepairDir,
+		NextOffset: st.applied + 1, Logger: s.opts.Logger, Metrics: s.opts.WALMetrics,
+	})
+	if err != nil {
+		return err
+	}
+	if usable && (st.epoch != s.log.Epoch() || st.applied+1 < s.log.FirstOffset()) {
+		s.opts.Logger.Warn("index of dead letters does not belong to their log and is made anew", "store", s.opts.Name,
+			"index_epoch", st.epoch, "log_epoch", s.log.Epoch(), "applied", st.applied, "log_first", s.log.FirstOffset())
+		usable = false
+	}
+	if !usable {
+		st = indexState{epoch: s.log.Epoch(), applied: s.log.FirstOffset() - 1}
+		if err := s.db.Update(func(tx *bbolt.Tx) error { return createIndex(tx, s.bucket, st) }); err != nil {
+			return err
+		}
+	}
+	s.setState(st)
+	if err := s.catchUp(); err != nil {
+		return err
+	}
+	return s.view(func(x *index) error {
+		highest := x.highestKnown()
+		s.highest.Store(&highest)
+		return nil
+	})
+}
+
+// loadState reads the index's state and checks all of the index against it.
+func (s *Store) loadState() (indexState, error) {
+	var st indexState
+	err := s.view(func(x *index) (err error) {
+		if x.state, err = decodeIndexState(x.root.Get(stateKey)); err != nil {
+			return err
+		}
+		st = x.state
+		return x.verify()
+	})
+	return st, err
+}
+
+// catchUpRecords and catchUpBytes bound a transaction of catchUp.
+const (
+	catchUpRecords = 2000
+	catchUpBytes   = 8 << 20
+)
+
+// catchUp applies what is in the log and not yet in the index: at the start, and while running after a write whose outcome
+// was not known and that turned out to be in the log. Writer only.
+func (s *Store) catchUp() error {
+	to := s.log.DurableOffset()
+	if s.snapshot().applied >= to {
+		return nil
+	}
+	r := s.log.NewReader(s.snapshot().applied + 1)
+	defer func() { _ = r.Close() }() // it only read
+	for r.Position() <= to {
+		if err := s.catchUpSome(r, to); err != nil {
+			return fmt.Errorf("catch up with the dead-letter log: %w", err)
+		}
+	}
+	return nil
+}
+
+// catchUpSome applies the next records of r in one transaction. Damage in them is remembered for putDamages once the
+// transaction is done: a damaged record is passed over by the index, never silently.
+func (s *Store) catchUpSome(r *wal.Reader, to wal.Offset) error {
+	var damages []wal.Record
+	var known []flush.Key
+	err := s.update(func(x *index) error {
+		size := 0
+		for n := 0; n < catchUpRecords && size < catchUpBytes && r.Position() <= to; n++ {
+			rec, err := r.Next(context.Background())
+			if err != nil {
+				return err
+			}
+			x.state.applied = rec.Last()
+			if rec.Flags&wal.FlagDamaged != 0 {
+				damages = append(damages, rec)
+				continue
+			}
+			c, err := decodeChange(rec.Payload)
+			if err != nil {
+				return fmt.Errorf("record %d: %w", rec.Offset, err)
+			}
+			size += len(rec.Payload)
+			if err := x.apply(&c, rec.Offset); err != nil {
+				return err
+			}
+			known = append(known, c.key)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.damages = append(s.damages, damages...)
+	s.raiseHighest(known...)
+	return nil
+}
+
+// raiseHighest makes Known look up the keys given. Writer only.
+func (s *Store) raiseHighest(keys ...flush.Key) {
+	var next map[wal.Epoch]wal.Offset
+	current := s.highest.Load()
+	for _, k := range keys {
+		if next == nil {
+			if current != nil && (*current)[k.Epoch] >= k.Offset {
+				continue
+			}
+			next = map[wal.Epoch]wal.Offset{}
+			if current != nil {
+				next = maps.Clone(*current)
+			}
+		}
+		next[k.Epoch] = max(next[k.Epoch], k.Offset)
+	}
+	if next != nil {
+		s.highest.Store(&next)
+	}
+}
+
+// putDamages makes a letter of stage log for damage in the dead-letter log itself: it stands for records of that log, which
+// may have been letters, or the end of letters that now live again. Its key is their place, so that it is put once.
+func (s *Store) putDamages() {
+	if len(s.damages) == 0 {
+		return
+	}
+	now := s.opts.now()
+	letters := make([]flush.Letter, len(s.damages))
+	for i, rec := range s.damages {
+		s.opts.Metrics.addDamaged(s.opts.Name, rec.Count)
+		letters[i] = flush.Letter{
+			Key: flush.Key{Epoch: rec.Epoch, Offset: rec.Offset}, Records: rec.Count, Stage: flush.StageLog,
+			Type: "dead_letter_log_damaged", Reason: rec.Reason, Attempts: 1, FirstAt: now, LastAt: now, ReceivedAt: now,
+		}
+		if rec.Damage != nil {
+			letters[i].Kept = rec.Damage.Kept
+		}
+	}
+	r := &request{letters: letters, done: make(chan error, 1)}
+	s.putGroup([]*request{r})
+	if err := <-r.done; err != nil {
+		s.opts.Logger.Error("damage in the dead-letter log could not be made a letter yet", "store", s.opts.Name, "error", err)
+		return
+	}
+	s.damages = nil
+}

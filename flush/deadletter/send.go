@@ -1,0 +1,199 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weirlog/weir/flush"
+)
+
+// Largest request of a replay.
+const (
+	requestBytes     = 5 << 20
+	requestDocuments = 5000
+)
+
+// sending is a document of an item without a final outcome.
+type sending struct {
+	it  *item
+	doc int
+}
+
+func (s sending) document() *flush.Document { return &s.it.docs[s.doc] }
+
+// deliver sends the documents of the items, stream by stream, until each has a final outcome.
+func (p *replay) deliver(ctx context.Context, items []*item) error {
+	var names []string
+	byStream := map[string][]sending{}
+	for _, it := range items {
+		if it.open == 0 {
+			continue
+		}
+		name := it.letter.Stream
+		if byStream[name] == nil {
+			names = append(names, name)
+		}
+		for d := range it.docs {
+			byStream[name] = append(byStream[name], sending{it, d})
+		}
+	}
+	for _, name := range names {
+		for docs := byStream[name]; len(docs) > 0; {
+			n := requestSize(docs)
+			if err := p.deliverRequest(ctx, docs[:n]); err != nil {
+				return err
+			}
+			docs = docs[n:]
+		}
+	}
+	return nil
+}
+
+func requestSize(docs []sending) int {
+	bytes := 0
+	for i := range docs {
+		bytes += len(docs[i].document().Source)
+		if i > 0 && (bytes > requestBytes || i >= requestDocuments) {
+			return i
+		}
+	}
+	return len(docs)
+}
+
+// deliverRequest sends documents of one stream. Those that may be stored later are sent again alone, with the same bytes, after
+// pauses; letters that are done are recorded before each pause.
+func (p *replay) deliverRequest(ctx context.Context, docs []sending) error {
+	wait := p.newBackOff()
+	items := itemsOf(docs)
+	for {
+		n := len(docs)
+		again, why, err := p.round(ctx, docs)
+		if recordErr := p.record(ctx, items); err != nil || recordErr != nil {
+			return errors.Join(err, recordErr)
+		}
+		if len(again) == 0 {
+			return nil
+		}
+		if len(again) < n {
+			wait.Reset() // something went through
+		}
+		docs = again
+		pause := max(wait.NextBackOff(), why.after)
+		p.progress(Event{
+			Done: p.done, Total: p.summary.Total, Key: docs[0].it.entry.Key, Result: ResultWaiting,
+			Documents: len(docs), Type: why.typ, Reason: why.reason, Pause: pause,
+		})
+		if err := p.pause(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+func itemsOf(docs []sending) []*item {
+	var items []*item
+	for _, d := range docs {
+		if n := len(items); n == 0 || items[n-1] != d.it {
+			items = append(items, d.it)
+		}
+	}
+	return items
+}
+
+// reason says why documents are sent again.
+type reason struct {
+	typ, reason string
+	after       time.Duration // what the destination asked for
+}
+
+// round sends documents once and returns those that are to be sent again. A request that is too large is halved. An error means
+// that ctx ended; the outcomes are not known then.
+func (p *replay) round(ctx context.Context, docs []sending) (again []sending, why reason, err error) {
+	request := make([]flush.Document, len(docs))
+	for i := range docs {
+		request[i] = *docs[i].document()
+	}
+	outcomes, err := docs[0].it.stream.Sink.Send(ctx, request)
+	if err != nil && ctx.Err() != nil {
+		return docs, why, ctx.Err()
+	}
+	if err == nil && len(outcomes) != len(docs) {
+		err = fmt.Errorf("%d outcomes for %d documents", len(outcomes), len(docs))
+	}
+	if err != nil {
+		return p.requestFailed(ctx, docs, err)
+	}
+	for i := range docs {
+		if outcomes[i].Verdict == flush.Retry {
+			again = append(again, docs[i])
+			why = reason{typ: outcomes[i].Type, reason: outcomes[i].Reason}
+			continue
+		}
+		p.settleDocument(docs[i], &outcomes[i])
+	}
+	return again, why, nil
+}
+
+// requestFailed decides what a failed request means for its documents.
+func (p *replay) requestFailed(ctx context.Context, docs []sending, err error) (again []sending, why reason, _ error) {
+	why = reason{typ: "request", reason: err.Error()}
+	var request *flush.RequestError
+	if !errors.As(err, &request) {
+		return docs, why, nil
+	}
+	why.typ, why.after = request.Cause, request.RetryAfter
+	if !request.Split() {
+		return docs, why, nil
+	}
+	if len(docs) == 1 {
+		refused := flush.Outcome{Verdict: flush.Permanent, Status: request.Status, Type: request.Type, Reason: err.Error()}
+		if refused.Type == "" {
+			refused.Type = request.Cause
+		}
+		p.settleDocument(docs[0], &refused)
+		return nil, why, nil
+	}
+	half := len(docs) / 2
+	again, why, err = p.round(ctx, docs[:half])
+	if err != nil {
+		return docs, why, err
+	}
+	more, whyMore, err := p.round(ctx, docs[half:])
+	if len(more) > 0 {
+		why = whyMore
+	}
+	return append(again, more...), why, err
+}
+
+// settleDocument takes a final outcome. A letter whose documents are not all delivered stays whole, whatever its stage: the next
+// replay sends all of them again, and those that are there already answer as duplicates.
+func (p *replay) settleDocument(d sending, o *flush.Outcome) {
+	it, doc := d.it, d.document()
+	switch o.Verdict {
+	case flush.Delivered:
+		p.summary.Documents++
+	case flush.Duplicate:
+		p.summary.Duplicates++
+	case flush.Permanent:
+		if it.cause.Type == "" { // the first refusal is the cause
+			why := o.Reason
+			if len(it.docs) > 1 {
+				why = fmt.Sprintf("document %d of %d, %s in %s: %s", doc.Key.Ordinal+1, len(it.docs), doc.ID, doc.Index, why)
+			}
+			it.cause.Key, it.cause.Status, it.cause.Type, it.cause.Reason = it.entry.Key, o.Status, o.Type, why
+			it.cause.Destination = it.stream.Sink.Name()
+			if it.cause.Type == "" {
+				it.cause.Type = "refused"
+			}
+		}
+	}
+	it.open--
+	switch {
+	case it.open > 0:
+	case it.cause.Type != "":
+		it.result = ResultFailed
+	default:
+		it.result = ResultDelivered
+	}
+}
