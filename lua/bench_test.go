@@ -1,0 +1,119 @@
+package lua
+
+import (
+	"encoding/json"
+	"testing"
+
+	glua "github.com/yuin/gopher-lua"
+)
+
+// contractScript is the example of the contract.
+const contractScript = `
+function transform(event, meta)
+  event.service = event.context.service or "unknown"
+  event["@timestamp"] = event.datetime
+  event.extra = nil
+  meta.index = "logs-" .. event.service
+  return event
+end`
+
+const monolog = `{"message":"User 4711 logged in from 10.2.3.4","context":{"user_id":4711,"service":"billing","ip":"10.2.3.4",` +
+	`"roles":["admin","staff"],"request":{"method":"POST","path":"\/login","ms":12.5}},"level":200,"level_name":"INFO",` +
+	`"channel":"app","datetime":"2026-01-02T03:04:05.678901+00:00","extra":{"uid":"abc1234","memory_usage":"12 MB","pid":3211}}`
+
+func BenchmarkTransform(b *testing.B) {
+	for _, bc := range []struct{ name, script string }{
+		{"script=contract", contractScript},
+		{"script=untouched", "function transform(event) return event end"},
+		{"script=drop", "function transform(event) if event.level < 300 then return end return event end"},
+		{"script=pattern", "function transform(event) event.user = event.message:match('User (%d+)') return event end"},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			s := mustCompile(b, bc.script)
+			rec := record(monolog)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(rec.Payload)))
+			for b.Loop() {
+				if _, _, err := s.Transform(rec); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
+
+// BenchmarkPlainWay is what weir does not do: decode everything into tables, run the script on an
+// unbounded state, encode everything.
+func BenchmarkPlainWay(b *testing.B) {
+	L := glua.NewState()
+	defer L.Close()
+	if err := L.DoString(contractScript); err != nil {
+		b.Fatal(err)
+	}
+	fn, payload := L.GetGlobal("transform"), []byte(monolog)
+	b.ReportAllocs()
+	for b.Loop() {
+		var v map[string]any
+		if err := json.Unmarshal(payload, &v); err != nil {
+			b.Fatal(err)
+		}
+		L.Push(fn)
+		L.Push(plainTable(L, v))
+		L.Push(L.NewTable())
+		L.Call(2, 1)
+		out, err := json.Marshal(plainGo(L.Get(-1)))
+		if err != nil || len(out) == 0 {
+			b.Fatal(err)
+		}
+		L.Pop(1)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func plainTable(L *glua.LState, v any) glua.LValue {
+	switch v := v.(type) {
+	case map[string]any:
+		t := L.CreateTable(0, len(v))
+		for k, x := range v {
+			t.RawSetString(k, plainTable(L, x))
+		}
+		return t
+	case []any:
+		t := L.CreateTable(len(v), 0)
+		for i, x := range v {
+			t.RawSetInt(i+1, plainTable(L, x))
+		}
+		return t
+	case string:
+		return glua.LString(v)
+	case float64:
+		return glua.LNumber(v)
+	case bool:
+		return glua.LBool(v)
+	}
+	return glua.LNil
+}
+
+func plainGo(v glua.LValue) any {
+	switch v := v.(type) {
+	case *glua.LTable:
+		if n := v.Len(); n > 0 {
+			list := make([]any, n)
+			for i := range list {
+				list[i] = plainGo(v.RawGetInt(i + 1))
+			}
+			return list
+		}
+		m := map[string]any{}
+		v.ForEach(func(k, x glua.LValue) { m[k.String()] = plainGo(x) })
+		return m
+	case glua.LString:
+		return string(v)
+	case glua.LNumber:
+		return float64(v)
+	case glua.LBool:
+		return bool(v)
+	}
+	return nil
+}

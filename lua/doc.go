@@ -1,0 +1,40 @@
+// Package lua runs the operator's script over events: it implements flush.Transformer.
+//
+// A script defines transform(event, meta); docs/lua.md is its manual. The package compiles the script,
+// keeps a pool of Lua states, gives each event to one of them and encodes what comes back.
+//
+// Invariants
+//
+//	L1  What a script does not touch leaves as it came, byte for byte: members are copied from the
+//	    event's own text, an untouched event is the payload itself. A value that is moved keeps its
+//	    text too, except for the escapes of strings.
+//	L2  A script reaches its event, its meta table and the functions named in sandbox.go; no files, no
+//	    network, no clock, no other code, no other script's state.
+//	L3  An event ends within its limits of time and memory, whatever the script does: inside native
+//	    functions, coroutines, metamethods and protected calls as well. What overran a limit is
+//	    thrown away with its state.
+//	L4  An event sees no global that another event has assigned, and cannot change the libraries.
+//	    Tables and locals that the script made while it was loaded are shared by the events of one
+//	    state, which is made anew now and then, at any time (see worker.worn).
+//	L5  A script takes over only after it compiled, was loaded, defined transform and passed its own
+//	    test_* functions. An event is transformed by one version of the script, never by a mixture.
+//
+// # How the limits work
+//
+// gopher-lua asks its context before each instruction, in the goroutine that runs the script. The context
+// here is a budget that counts, and reads the clock after so many steps (budget.go). Memory is accounted
+// for where it is allocated: the syntax tree is rewritten so that concatenation, assignments to fields,
+// table constructors and closures are calls (rewrite.go), and every native function is one of ours.
+//
+// # How events are seen
+//
+// A table that came from JSON is a Lua table whose metatable leads here; a node knows where its members
+// stand in the text and which of them were read or assigned (view.go). Only what is read is decoded.
+//
+// Concurrency: a Transformer is safe for concurrent use; each call borrows a state from a pool that
+// grows to as many states as there ever were calls at a time. Run is the only goroutine, and ends with
+// its context.
+//
+// The package does not retry, does not decide which index a script may choose, and does not fill in
+// what the script left open: that is flush's.
+package lua

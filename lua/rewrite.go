@@ -1,0 +1,308 @@
+package lua
+
+import (
+	"strconv"
+
+	"github.com/yuin/gopher-lua/ast"
+)
+
+// Names that a rewritten script calls. No script can spell them, so no script can reach or replace them.
+// They are locals of the main chunk: a call finds them as upvalues, without a table access.
+const (
+	hookConcat = "\x00concat" // (a, b, ...): a .. b .. ...
+	hookSet    = "\x00set"    // (t, k, v): t[k] = v
+	hookTable  = "\x00table"  // ({...}, bytes): the table, accounted for
+	hookFunc   = "\x00func"   // (function, bytes): the function, accounted for
+	hookAll    = "\x00all"    // (...): ...
+)
+
+var hooks = []string{hookConcat, hookSet, hookTable, hookFunc, hookAll}
+
+// What a table or function costs in gopher-lua, in bytes, rounded up.
+const (
+	bytesEmptyTable  = 2600 // the first string key makes maps for 32
+	bytesTable       = 400
+	bytesHashField   = 160
+	bytesArraySlot   = 32
+	bytesFunction    = 192
+	concatPerCall    = 50 // operands of one call; a function has 250 registers
+	bytesMember      = 96
+	bytesNode        = 256
+	bytesCoroutine   = callStack*96 + registrySize*16 + 1024
+	callStack        = 512     // nested calls
+	registrySize     = 1024    // values; grows to registryMax
+	registryMax      = 1 << 14 // values that all frames together may hold
+	registryGrowStep = 1 << 11
+)
+
+// rewriter replaces what allocates in the middle of an instruction by calls of bounded functions, so that
+// nothing a script does escapes its memory limit: string concatenation, assignments to fields, table
+// constructors and function expressions. It also turns tail calls into plain ones: gopher-lua remembers
+// how many there were and spells them all out in a stack trace.
+type rewriter struct {
+	depth int // of nested functions; 0 in the main chunk
+	temps int
+}
+
+// rewrite returns the chunk with hooks; line numbers stay.
+func rewrite(chunk []ast.Stmt) []ast.Stmt {
+	r := &rewriter{}
+	local := &ast.LocalAssignStmt{Names: hooks, Exprs: []ast.Expr{&ast.Comma3Expr{}}}
+	local.SetLine(1)
+	local.Exprs[0].SetLine(1)
+	return append([]ast.Stmt{local}, r.stmts(chunk)...)
+}
+
+func (r *rewriter) stmts(in []ast.Stmt) []ast.Stmt {
+	out := make([]ast.Stmt, 0, len(in))
+	for _, s := range in {
+		out = append(out, r.stmt(s))
+		if r.definesFunction(s) {
+			call := r.call(s, hookFunc, &ast.NilExpr{}, number(bytesFunction))
+			out = append(out, at(s, &ast.FuncCallStmt{Expr: call}))
+		}
+	}
+	return out
+}
+
+// definesFunction reports whether s makes a closure that no hook around the expression accounts for.
+func (r *rewriter) definesFunction(s ast.Stmt) bool {
+	if r.depth == 0 {
+		return false
+	}
+	switch s := s.(type) {
+	case *ast.FuncDefStmt:
+		return true
+	case *ast.LocalAssignStmt:
+		return isLocalFunction(s)
+	}
+	return false
+}
+
+// isLocalFunction: the compiler lets such a function see its own name, so it must stay as it is.
+func isLocalFunction(s *ast.LocalAssignStmt) bool {
+	if len(s.Names) != 1 || len(s.Exprs) != 1 {
+		return false
+	}
+	_, ok := s.Exprs[0].(*ast.FunctionExpr)
+	return ok
+}
+
+func (r *rewriter) stmt(s ast.Stmt) ast.Stmt {
+	switch s := s.(type) {
+	case *ast.AssignStmt:
+		return r.assign(s)
+	case *ast.LocalAssignStmt:
+		if isLocalFunction(s) {
+			r.function(s.Exprs[0].(*ast.FunctionExpr))
+		} else {
+			r.exprs(s.Exprs)
+		}
+	case *ast.FuncCallStmt:
+		s.Expr = r.expr(s.Expr)
+	case *ast.DoBlockStmt:
+		s.Stmts = r.stmts(s.Stmts)
+	case *ast.WhileStmt:
+		s.Condition = r.expr(s.Condition)
+		s.Stmts = r.stmts(s.Stmts)
+	case *ast.RepeatStmt:
+		s.Condition = r.expr(s.Condition)
+		s.Stmts = r.stmts(s.Stmts)
+	case *ast.IfStmt:
+		s.Condition = r.expr(s.Condition)
+		s.Then = r.stmts(s.Then)
+		s.Else = r.stmts(s.Else)
+	case *ast.NumberForStmt:
+		s.Init, s.Limit = r.expr(s.Init), r.expr(s.Limit)
+		if s.Step != nil {
+			s.Step = r.expr(s.Step)
+		}
+		s.Stmts = r.stmts(s.Stmts)
+	case *ast.GenericForStmt:
+		r.exprs(s.Exprs)
+		s.Stmts = r.stmts(s.Stmts)
+	case *ast.FuncDefStmt:
+		r.function(s.Func)
+	case *ast.ReturnStmt:
+		r.returned(s)
+	}
+	return s
+}
+
+func (r *rewriter) returned(s *ast.ReturnStmt) {
+	r.exprs(s.Exprs)
+	if len(s.Exprs) != 1 {
+		return
+	}
+	if call, ok := s.Exprs[0].(*ast.FuncCallExpr); ok && !call.AdjustRet {
+		s.Exprs[0] = r.call(call, hookAll, call)
+	}
+}
+
+// assign turns t[k] = v into a call. Several targets get temporaries first, as Lua evaluates all
+// expressions before it assigns.
+func (r *rewriter) assign(s *ast.AssignStmt) ast.Stmt {
+	r.exprs(s.Rhs)
+	fields := 0
+	for i, l := range s.Lhs {
+		if f, ok := l.(*ast.AttrGetExpr); ok {
+			f.Object, f.Key = r.expr(f.Object), r.expr(f.Key)
+			fields++
+		} else {
+			s.Lhs[i] = l
+		}
+	}
+	if fields == 0 {
+		return s
+	}
+	if f, ok := s.Lhs[0].(*ast.AttrGetExpr); ok && len(s.Lhs) == 1 && len(s.Rhs) == 1 {
+		return at(s, &ast.FuncCallStmt{Expr: r.call(s, hookSet, f.Object, f.Key, single(s.Rhs[0]))})
+	}
+	return r.assignMany(s)
+}
+
+func (r *rewriter) assignMany(s *ast.AssignStmt) ast.Stmt {
+	targets := at(s, &ast.LocalAssignStmt{})
+	values := at(s, &ast.LocalAssignStmt{Exprs: s.Rhs})
+	var sets []ast.Stmt
+	for _, l := range s.Lhs {
+		value := r.temp()
+		values.Names = append(values.Names, value)
+		f, ok := l.(*ast.AttrGetExpr)
+		if !ok {
+			sets = append(sets, at(s, &ast.AssignStmt{Lhs: []ast.Expr{l}, Rhs: []ast.Expr{r.ident(s, value)}}))
+			continue
+		}
+		object, key := r.temp(), r.temp()
+		targets.Names = append(targets.Names, object, key)
+		targets.Exprs = append(targets.Exprs, single(f.Object), single(f.Key))
+		call := r.call(s, hookSet, r.ident(s, object), r.ident(s, key), r.ident(s, value))
+		sets = append(sets, at(s, &ast.FuncCallStmt{Expr: call}))
+	}
+	return at(s, &ast.DoBlockStmt{Stmts: append([]ast.Stmt{targets, values}, sets...)})
+}
+
+func (r *rewriter) temp() string {
+	r.temps++
+	return "\x00" + strconv.Itoa(r.temps)
+}
+
+func (r *rewriter) exprs(list []ast.Expr) {
+	for i := range list {
+		list[i] = r.expr(list[i])
+	}
+}
+
+func (r *rewriter) expr(e ast.Expr) ast.Expr {
+	switch e := e.(type) {
+	case *ast.AttrGetExpr:
+		e.Object, e.Key = r.expr(e.Object), r.expr(e.Key)
+	case *ast.TableExpr:
+		return r.table(e)
+	case *ast.FuncCallExpr:
+		if e.Func != nil {
+			e.Func = r.expr(e.Func)
+		}
+		if e.Receiver != nil {
+			e.Receiver = r.expr(e.Receiver)
+		}
+		r.exprs(e.Args)
+	case *ast.LogicalOpExpr:
+		e.Lhs, e.Rhs = r.expr(e.Lhs), r.expr(e.Rhs)
+	case *ast.RelationalOpExpr:
+		e.Lhs, e.Rhs = r.expr(e.Lhs), r.expr(e.Rhs)
+	case *ast.ArithmeticOpExpr:
+		e.Lhs, e.Rhs = r.expr(e.Lhs), r.expr(e.Rhs)
+	case *ast.StringConcatOpExpr:
+		return r.concat(e)
+	case *ast.UnaryMinusOpExpr:
+		e.Expr = r.expr(e.Expr)
+	case *ast.UnaryNotOpExpr:
+		e.Expr = r.expr(e.Expr)
+	case *ast.UnaryLenOpExpr:
+		e.Expr = r.expr(e.Expr)
+	case *ast.FunctionExpr:
+		r.function(e)
+		if r.depth > 0 {
+			return r.call(e, hookFunc, e, number(bytesFunction))
+		}
+	}
+	return e
+}
+
+func (r *rewriter) function(f *ast.FunctionExpr) {
+	r.depth++
+	f.Stmts = r.stmts(f.Stmts)
+	r.depth--
+}
+
+func (r *rewriter) table(t *ast.TableExpr) ast.Expr {
+	bytes := bytesTable
+	for _, f := range t.Fields {
+		if f.Key != nil {
+			f.Key = r.expr(f.Key)
+			bytes += bytesHashField
+		} else {
+			bytes += bytesArraySlot
+		}
+		f.Value = r.expr(f.Value)
+	}
+	if len(t.Fields) == 0 {
+		bytes = bytesEmptyTable
+	}
+	return r.call(t, hookTable, t, number(bytes))
+}
+
+// concat flattens a .. (b .. (c ...)), which is how the parser nests it, into one call.
+func (r *rewriter) concat(e *ast.StringConcatOpExpr) ast.Expr {
+	var operands []ast.Expr
+	var rest ast.Expr = e
+	for {
+		c, ok := rest.(*ast.StringConcatOpExpr)
+		if !ok {
+			break
+		}
+		operands = append(operands, single(r.expr(c.Lhs)))
+		rest = c.Rhs
+	}
+	operands = append(operands, single(r.expr(rest)))
+	for len(operands) > concatPerCall {
+		from := len(operands) - concatPerCall
+		operands = append(operands[:from:from], single(r.call(e, hookConcat, operands[from:]...)))
+	}
+	return r.call(e, hookConcat, operands...)
+}
+
+func (r *rewriter) call(where ast.PositionHolder, hook string, args ...ast.Expr) *ast.FuncCallExpr {
+	call := at(where, &ast.FuncCallExpr{Func: r.ident(where, hook), Args: args})
+	for _, a := range args {
+		if a.Line() == 0 {
+			a.SetLine(where.Line())
+		}
+	}
+	return call
+}
+
+func (r *rewriter) ident(where ast.PositionHolder, name string) ast.Expr {
+	return at(where, &ast.IdentExpr{Value: name})
+}
+
+// at gives node the position of where.
+func at[N ast.PositionHolder](where ast.PositionHolder, node N) N {
+	node.SetLine(where.Line())
+	node.SetLastLine(where.LastLine())
+	return node
+}
+
+func number(n int) ast.Expr { return &ast.NumberExpr{Value: strconv.Itoa(n)} }
+
+// single makes e yield exactly one value, as parentheses do.
+func single(e ast.Expr) ast.Expr {
+	switch e := e.(type) {
+	case *ast.FuncCallExpr:
+		e.AdjustRet = true
+	case *ast.Comma3Expr:
+		e.AdjustRet = true
+	}
+	return e
+}

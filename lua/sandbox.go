@@ -1,0 +1,212 @@
+package lua
+
+import (
+	"math"
+
+	glua "github.com/yuin/gopher-lua"
+)
+
+func init() {
+	// The table "arg" of Lua 5.0, which gopher-lua builds for variadic functions unasked and unaccounted.
+	glua.CompatVarArg = false
+}
+
+// openLibraries builds what a script can reach. What is not named here does not exist for it.
+func (w *worker) openLibraries() {
+	L := w.L
+	w.frozen = map[*glua.LTable]bool{}
+	w.base, w.live = L.NewTable(), L.CreateTable(0, 0)
+	w.openView()
+	w.openExact()
+	w.openMeta()
+	w.openBase()
+	w.library("string", w.stringFunctions(), nil)
+	w.library("table", w.tableFunctions(), nil)
+	w.library("math", w.mathFunctions(), map[string]glua.LValue{"pi": glua.LNumber(math.Pi), "huge": glua.LNumber(math.Inf(1))})
+	w.library("coroutine", w.coroutineFunctions(), nil)
+	w.library("json", w.jsonFunctions(), map[string]glua.LValue{"null": w.null})
+
+	strings := L.NewTable() // what ("x"):upper() looks in; not the script's table, which is read-only anyway
+	strings.RawSetString("__index", w.base.RawGetString("string"))
+	strings.RawSetString("__metatable", glua.LFalse)
+	L.SetMetatable(glua.LString(""), strings)
+
+	globals := L.NewTable()
+	globals.RawSetString("__index", w.base)
+	globals.RawSetString("__newindex", L.NewFunction(w.setGlobal))
+	globals.RawSetString("__metatable", glua.LFalse)
+	w.live.Metatable = globals
+	w.frozen[w.live] = true
+	w.base.RawSetString("_G", w.live)
+}
+
+// library registers functions and values under a global name, in a table that scripts cannot change.
+func (w *worker) library(name string, functions map[string]glua.LGFunction, values map[string]glua.LValue) {
+	lib := w.L.CreateTable(0, len(functions)+len(values))
+	for n, fn := range functions {
+		lib.RawSetString(n, w.L.NewFunction(fn))
+	}
+	for n, v := range values {
+		lib.RawSetString(n, v)
+	}
+	mt := w.L.CreateTable(0, 3)
+	mt.RawSetString("__index", lib)
+	mt.RawSetString("__newindex", w.L.NewFunction(func(L *glua.LState) int {
+		L.RaiseError("the library %s cannot be changed", name)
+		return 0
+	}))
+	mt.RawSetString("__metatable", glua.LFalse)
+	front := w.L.CreateTable(0, 0)
+	front.Metatable = mt
+	w.frozen[front] = true
+	w.base.RawSetString(name, front)
+}
+
+// openView makes the metatables of tables that came from JSON.
+func (w *worker) openView() {
+	L := w.L
+	w.objectMT, w.listMT = L.NewTable(), L.NewTable()
+	w.objectMT.RawSetString("__index", L.NewFunction(w.index))
+	w.objectMT.RawSetString("__newindex", L.NewFunction(w.newIndexHook))
+	w.objectMT.RawSetString("__metatable", glua.LFalse)
+	w.listMT.RawSetString("__metatable", glua.LFalse)
+	nullMT := L.NewTable()
+	nullMT.RawSetString("__tostring", L.NewFunction(func(L *glua.LState) int {
+		L.Push(glua.LString("null"))
+		return 1
+	}))
+	nullMT.RawSetString("__metatable", glua.LFalse)
+	w.null = &glua.LUserData{Metatable: nullMT, Env: w.live}
+}
+
+// setGlobal is an assignment to a global that the event at hand has not assigned yet. While the script is
+// loaded it defines a global for good; later it lasts until the event ends.
+func (w *worker) setGlobal(L *glua.LState) int {
+	name, ok := L.Get(2).(glua.LString)
+	if !ok {
+		L.RaiseError("the name of a global must be a string")
+	}
+	value := L.Get(3)
+	w.newEntry(L, bytesHashField)
+	if w.loading {
+		w.base.RawSetString(string(name), value)
+		return 0
+	}
+	if value == glua.LNil && w.base.RawGetString(string(name)) != glua.LNil {
+		L.RaiseError("the global %s was defined when the script was loaded and cannot be removed", string(name))
+	}
+	w.dirty = append(w.dirty, string(name))
+	w.names[string(name)] = struct{}{}
+	w.live.RawSetString(string(name), value)
+	return 0
+}
+
+// hooks are the arguments of a rewritten main chunk, in the order of the names there.
+func (w *worker) hooks() []glua.LValue {
+	accounted := w.L.NewFunction(func(L *glua.LState) int {
+		w.charge(L, int(L.Get(2).(glua.LNumber)))
+		L.SetTop(1)
+		return 1
+	})
+	return []glua.LValue{
+		w.L.NewFunction(w.concat),
+		w.L.NewFunction(w.set),
+		w.L.NewFunction(func(L *glua.LState) int {
+			t := L.Get(1).(*glua.LTable)
+			bytes := int(L.Get(2).(glua.LNumber))
+			if n := t.Len(); n*bytesArraySlot > bytes { // the constructor's last item gave many values
+				bytes += n * bytesArraySlot
+				w.budget.grown(n)
+			}
+			w.charge(L, bytes)
+			L.SetTop(1)
+			return 1
+		}),
+		accounted,
+		w.L.NewFunction(func(L *glua.LState) int { return L.GetTop() }),
+	}
+}
+
+// concat is the operator .. for any number of operands, from right to left as Lua has it.
+func (w *worker) concat(L *glua.LState) int {
+	n := L.GetTop()
+	size := 0
+	for i := 1; i <= n; i++ {
+		switch v := L.Get(i).(type) {
+		case glua.LString:
+			size += len(v)
+		case glua.LNumber:
+			size += 24
+		default:
+			return w.concatSlowly(L, n)
+		}
+	}
+	w.text(L, size)
+	buf := w.scratch[:0]
+	for i := 1; i <= n; i++ {
+		switch v := L.Get(i).(type) {
+		case glua.LString:
+			buf = append(buf, v...)
+		case glua.LNumber:
+			buf = numberText(buf, float64(v))
+		}
+	}
+	w.scratch = buf
+	L.Push(glua.LString(buf))
+	return 1
+}
+
+// concatSlowly goes pair by pair, with metatables.
+func (w *worker) concatSlowly(L *glua.LState, n int) int {
+	right := L.Get(n)
+	for i := n - 1; i >= 1; i-- {
+		left := L.Get(i)
+		a, ok1 := w.asText(left)
+		b, ok2 := w.asText(right)
+		if ok1 && ok2 {
+			w.text(L, len(a)+len(b))
+			right = glua.LString(a + b)
+			continue
+		}
+		op := L.GetMetaField(left, "__concat")
+		if op == glua.LNil {
+			op = L.GetMetaField(right, "__concat")
+		}
+		if op == glua.LNil {
+			bad := left
+			if ok1 {
+				bad = right
+			}
+			L.RaiseError("attempt to concatenate a %s value", kindOf(bad, w))
+		}
+		L.Push(op)
+		L.Push(left)
+		L.Push(right)
+		L.Call(2, 1)
+		right = L.Get(-1)
+		L.Pop(1)
+	}
+	L.Push(right)
+	return 1
+}
+
+// asText converts what Lua converts to a string by itself: strings and numbers, exact ones too.
+func (w *worker) asText(v glua.LValue) (string, bool) {
+	switch v := v.(type) {
+	case glua.LString:
+		return string(v), true
+	case glua.LNumber:
+		var buf [32]byte
+		return string(numberText(buf[:0], float64(v))), true
+	}
+	return exactOf(v)
+}
+
+// argText is an argument that must be a string, or a number that becomes one.
+func (w *worker) argText(L *glua.LState, i int) string {
+	s, ok := w.asText(L.Get(i))
+	if !ok {
+		L.ArgError(i, "string expected, got "+kindOf(L.Get(i), w))
+	}
+	return s
+}

@@ -1,0 +1,315 @@
+package lua
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+	"unsafe"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/wal"
+)
+
+// worker is one Lua state with all that belongs to it. One goroutine uses it at a time.
+type worker struct {
+	prog   *program
+	opts   *Options
+	L      *glua.LState
+	budget budget
+
+	// Globals. live is the environment of the script and holds nothing but what the event at hand has
+	// assigned; base, behind it, holds the libraries and what the script defined while it was loaded.
+	live, base *glua.LTable
+	loading    bool
+	dirty      []string            // names assigned by this event
+	names      map[string]struct{} // names ever assigned by an event: live never forgets a key
+	frozen     map[*glua.LTable]bool
+	transform  *glua.LFunction
+	nextFn     *glua.LFunction
+	ipairsFn   *glua.LFunction
+	threads    map[*glua.LState]*glua.LFunction // coroutines of this event that were made by create or wrap
+	prints     int
+	random     *rand.Rand
+
+	// The view of the event's JSON; see view.go and number.go.
+	objectMT, listMT, exactMT *glua.LTable
+	null                      *glua.LUserData
+	nodes                     []*node
+	used                      int
+	last                      *node
+	byTable                   map[*glua.LTable]*node
+	tables                    []glua.LTable
+	entries                   int // table entries ever made
+	exacts                    map[string]*glua.LUserData
+	spelled                   map[unsafe.Pointer][]byte
+	scratch                   []byte
+
+	metaMT    *glua.LTable
+	metaTable *glua.LTable
+	meta      meta
+
+	encoded []byte           // the document at hand
+	arena   []byte           // documents that were handed out, and room for more
+	docs    []flush.Document // room for the documents of further events
+}
+
+const (
+	arenaBytes = 64 << 10
+	docsChunk  = 64
+	// lifeFactor is how many times its memory limit a state may allocate before it is made anew. It
+	// bounds what a script can pile up over many events, and what gopher-lua's tables never give back.
+	lifeFactor = 4
+	// maxNames is how many different globals events may assign before the state is made anew.
+	maxNames = 256
+	// loadFactor is how much more than an event the loading of the script, and each of its tests, may use.
+	loadFactor = 10
+)
+
+// newWorker makes a state and runs the script's main chunk in it.
+func newWorker(prog *program, opts *Options) (*worker, error) {
+	w := &worker{
+		prog: prog, opts: opts,
+		names:   map[string]struct{}{},
+		byTable: map[*glua.LTable]*node{},
+		exacts:  map[string]*glua.LUserData{},
+		spelled: map[unsafe.Pointer][]byte{},
+		threads: map[*glua.LState]*glua.LFunction{},
+		random:  rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+	}
+	w.budget.now = opts.now
+	w.L = glua.NewState(glua.Options{
+		CallStackSize: callStack, RegistrySize: registrySize, RegistryMaxSize: registryMax,
+		RegistryGrowStep: registryGrowStep, SkipOpenLibs: true,
+	})
+	w.openLibraries()
+	w.L.SetContext(&w.budget)
+	w.loosen()
+	w.loading = true
+	main := w.L.NewFunctionFromProto(prog.proto)
+	main.Env = w.live
+	err := w.call(main, 0, w.hooks()...)
+	w.loading = false
+	if err != nil {
+		return nil, err
+	}
+	fn, ok := w.base.RawGetString("transform").(*glua.LFunction)
+	if ok {
+		w.transform = fn
+	}
+	w.clear()
+	w.budget.total = 0
+	return w, nil
+}
+
+// loosen gives the budget of loading and testing.
+func (w *worker) loosen() {
+	w.budget.reset(max(loadFactor*w.opts.Timeout, time.Second), loadFactor*w.opts.MaxMemory)
+}
+
+// call runs fn protected and leaves its results on the stack; the caller takes them off.
+func (w *worker) call(fn *glua.LFunction, results int, args ...glua.LValue) error {
+	w.L.Push(fn)
+	for _, a := range args {
+		w.L.Push(a)
+	}
+	err := w.L.PCall(len(args), results, nil)
+	if w.budget.tripped != "" {
+		return w.failed(w.budget.tripped, w.overrunText(err))
+	}
+	if err != nil {
+		return w.failed(typeError, errorText(err))
+	}
+	return nil
+}
+
+// overrunText is where the overrun was noticed last, which is where the script was.
+func (w *worker) overrunText(err error) string {
+	if err != nil {
+		if text := errorText(err); len(text) > len(w.budget.message) {
+			return text
+		}
+	}
+	return w.budget.message
+}
+
+func (w *worker) failed(kind, message string) *flush.TransformError {
+	return &flush.TransformError{Type: kind, Message: cut(message), Script: w.prog.version}
+}
+
+// maxMessage bounds the text of an error that a script raised.
+const maxMessage = 1024
+
+func cut(s string) string {
+	if len(s) > maxMessage {
+		return s[:maxMessage] + "..."
+	}
+	return s
+}
+
+// errorText is the text of an error without the stack.
+func errorText(err error) string {
+	api, ok := err.(*glua.ApiError)
+	if !ok {
+		return err.Error()
+	}
+	switch o := api.Object.(type) {
+	case glua.LString:
+		return string(o)
+	case glua.LNumber:
+		return o.String()
+	case *glua.LTable:
+		if m, ok := o.RawGetString("message").(glua.LString); ok {
+			return string(m)
+		}
+	}
+	return fmt.Sprintf("the error is a %s value", api.Object.Type())
+}
+
+// run makes documents of one event. usable is false when the state must not be used again.
+func (w *worker) run(rec *wal.Record) (docs []flush.Document, usable bool, err error) {
+	w.budget.reset(w.opts.Timeout, w.opts.MaxMemory)
+	w.meta.begin(rec)
+	event := w.newObject(rec.Payload)
+	w.L.Push(w.transform)
+	w.L.Push(event.table)
+	w.L.Push(w.metaTable)
+	err = w.L.PCall(2, glua.MultRet, nil)
+	if err == nil && w.budget.tripped == "" {
+		docs, err = w.results()
+	}
+	usable = w.budget.tripped == "" && !isPanic(err)
+	if err != nil || !usable {
+		docs, err = nil, w.explain(err)
+	}
+	w.meta.rec = nil
+	if usable {
+		w.L.SetTop(0)
+		w.clear()
+	}
+	return docs, usable && !w.worn(), err
+}
+
+// explain makes the TransformError of an event that failed.
+func (w *worker) explain(err error) error {
+	if w.budget.tripped != "" {
+		return w.failed(w.budget.tripped, w.overrunText(err))
+	}
+	if f, ok := err.(*faultError); ok {
+		return w.failed(typeResult, fmt.Sprintf("%s:%d: result of transform: %s", w.prog.name, w.prog.line, f))
+	}
+	return w.failed(typeError, errorText(err))
+}
+
+// isPanic reports a Go panic below the script; the state is not to be trusted after it.
+func isPanic(err error) bool {
+	api, ok := err.(*glua.ApiError)
+	return ok && api.Type == glua.ApiErrorPanic
+}
+
+// results encodes what transform has left on the stack. nil among several results is skipped.
+func (w *worker) results() ([]flush.Document, error) {
+	n := w.L.GetTop()
+	count := 0
+	for i := 1; i <= n; i++ {
+		if w.L.Get(i) != glua.LNil {
+			count++
+		}
+	}
+	if count == 0 {
+		return nil, nil
+	}
+	docs := w.takeDocs(count)
+	for i, made := 1, 0; i <= n; i++ {
+		v := w.L.Get(i)
+		if v == glua.LNil {
+			continue
+		}
+		source, err := w.document(v)
+		if err != nil {
+			if count > 1 {
+				err = within(err, fmt.Sprintf("[%d]", i))
+			}
+			return nil, err
+		}
+		docs[made].Source = source
+		w.meta.apply(&docs[made], made)
+		made++
+	}
+	return docs, nil
+}
+
+// document encodes one result.
+func (w *worker) document(v glua.LValue) ([]byte, error) {
+	t, ok := v.(*glua.LTable)
+	if !ok {
+		return nil, fault("a table or nil is wanted, not a %s", kindOf(v, w))
+	}
+	if n := w.nodeOf(t); n != nil && !n.list && w.untouched(n) {
+		return n.raw, nil
+	}
+	var err error
+	if w.encoded, err = w.encode(w.encoded[:0], t, 1); err != nil {
+		return nil, err
+	}
+	if !w.budget.take(len(w.encoded)) {
+		return nil, errOverrun
+	}
+	if w.encoded[0] != '{' {
+		return nil, fault("a document must be an object, not a list; return a, b for several documents")
+	}
+	return w.hold(w.encoded), nil
+}
+
+// hold copies a document into the arena, where it stays as long as somebody refers to it.
+func (w *worker) hold(doc []byte) []byte {
+	if len(doc) > arenaBytes/4 {
+		return append([]byte(nil), doc...)
+	}
+	if cap(w.arena)-len(w.arena) < len(doc) {
+		w.arena = make([]byte, 0, arenaBytes)
+	}
+	from := len(w.arena)
+	w.arena = append(w.arena, doc...)
+	return w.arena[from:len(w.arena):len(w.arena)]
+}
+
+func (w *worker) takeDocs(n int) []flush.Document {
+	if len(w.docs) < n {
+		w.docs = make([]flush.Document, max(n, docsChunk))
+	}
+	docs := w.docs[:n:n]
+	w.docs = w.docs[n:]
+	return docs
+}
+
+// clear ends an event: its globals, coroutines and JSON are gone.
+func (w *worker) clear() {
+	for _, name := range w.dirty {
+		w.live.RawSetString(name, glua.LNil)
+	}
+	w.dirty = w.dirty[:0]
+	w.prints = 0
+	w.dropNodes()
+	if len(w.exacts) > 0 {
+		clear(w.exacts)
+	}
+	if len(w.spelled) > 0 {
+		clear(w.spelled)
+	}
+	if len(w.threads) > 0 {
+		clear(w.threads)
+	}
+	if cap(w.encoded) > 1<<20 {
+		w.encoded = nil
+	}
+	if cap(w.scratch) > 1<<20 {
+		w.scratch = nil
+	}
+}
+
+// worn reports that the state should be made anew.
+func (w *worker) worn() bool {
+	return w.budget.total > lifeFactor*w.opts.MaxMemory || len(w.names) > maxNames
+}
