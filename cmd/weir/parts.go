@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/flush/checkpoint"
+	"github.com/weirlog/weir/flush/deadletter"
+	"github.com/weirlog/weir/flush/elastic"
+	"github.com/weirlog/weir/flush/local"
+	"github.com/weirlog/weir/ingest"
+	"github.com/weirlog/weir/lua"
+	"github.com/weirlog/weir/wal"
+)
+
+// dataLayout names what is below the data directory.
+type dataLayout struct {
+	root, wal, dead, refused, db, repair, store string
+}
+
+func layoutOf(dataDir string) dataLayout {
+	at := func(names ...string) string { return filepath.Join(append([]string{dataDir}, names...)...) }
+	return dataLayout{root: dataDir, wal: at("wal"), dead: at("dead"), refused: at("dead", "refused"), db: at("weir.db"), repair: at("repair"), store: at("store")}
+}
+
+// parts are the components that a service and an offline command have in common: the data directory
+// under its lock, and what delivers from it.
+type parts struct {
+	cfg      *Config
+	dir      dataLayout
+	logger   *slog.Logger
+	registry *prometheus.Registry
+
+	lock    *wal.DirLock
+	db      *checkpoint.DB
+	letters *deadletter.Store
+	refused *deadletter.Store
+
+	sink    flush.Sink
+	store   *local.Store                // the sink, when it is the embedded one
+	elastic *elastic.Sink               // the sink, when it is not
+	scripts map[string]*lua.Transformer // by path
+
+	closers []io.Closer // in the order of opening
+}
+
+// openParts locks the data directory and opens what is in it, but for the log. On error nothing is left
+// open. close gives everything back.
+func openParts(cfg *Config, logger *slog.Logger) (_ *parts, err error) {
+	p := &parts{cfg: cfg, dir: layoutOf(cfg.DataDir), logger: logger, registry: prometheus.NewRegistry(), scripts: map[string]*lua.Transformer{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	if p.lock, err = wal.LockDir(cfg.DataDir); err != nil {
+		return nil, explainDataDir(cfg.DataDir, err)
+	}
+	p.closers = append(p.closers, closerFunc(p.lock.Unlock))
+	if p.db, err = checkpoint.Open(p.dir.db, checkpoint.Options{Logger: logger.With("component", "checkpoint")}); err != nil {
+		return nil, explainDataDir(cfg.DataDir, err)
+	}
+	p.closers = append(p.closers, p.db)
+	if err = p.openLetters(); err != nil {
+		return nil, explainDataDir(cfg.DataDir, err)
+	}
+	if err = p.openSink(); err != nil {
+		return nil, err
+	}
+	if err = p.openScripts(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *parts) openLetters() error {
+	metrics := deadletter.NewMetrics(p.registry)
+	open := func(name, dir string, maxBytes Bytes, onFull deadletter.OnFull) (*deadletter.Store, error) {
+		s, err := deadletter.Open(dir, p.db, deadletter.Options{
+			Name: name, MaxBytes: int64(maxBytes), OnFull: onFull, RepairDir: p.dir.repair,
+			Logger: p.logger.With("component", name), Metrics: metrics,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", name, err)
+		}
+		return s, nil
+	}
+	var err error
+	if p.letters, err = open("letters", p.dir.dead, p.cfg.DeadLetters.MaxBytes, deadletter.Block); err != nil {
+		return err
+	}
+	p.refused, err = open("refused", p.dir.refused, p.cfg.DeadLetters.RefusedMaxBytes, deadletter.DropOldest)
+	return err
+}
+
+func (p *parts) openSink() error {
+	if p.cfg.Embedded() {
+		store, err := local.Open(p.dir.store, local.Options{
+			MaxBytes: int64(p.cfg.Store.MaxBytes), Logger: p.logger.With("component", "store"), Metrics: local.NewMetrics(p.registry),
+		})
+		if err != nil {
+			return fmt.Errorf("open embedded destination: %w", err)
+		}
+		p.store, p.sink = store, store
+		p.closers = append(p.closers, store)
+		return nil
+	}
+	sink, err := newElasticSink(p.cfg, p.logger.With("component", "elasticsearch"), elastic.NewMetrics(p.registry))
+	if err != nil {
+		return err
+	}
+	p.elastic, p.sink = sink, sink
+	p.closers = append(p.closers, sink)
+	return nil
+}
+
+// newElasticSink makes the sink that the configuration describes.
+func newElasticSink(cfg *Config, logger *slog.Logger, metrics *elastic.Metrics) (*elastic.Sink, error) {
+	es := &cfg.Elasticsearch
+	sink, err := elastic.New(elastic.Options{
+		Addresses: es.Addresses, Username: es.Username, Password: string(es.Password), APIKey: string(es.APIKey), CAFile: es.CAFile,
+		RequestTimeout: es.RequestTimeout.Std(), Compression: elastic.Compression(es.Compression),
+		UserAgent: "weir/" + currentVersion().Version, Logger: logger, Metrics: metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("elasticsearch: %w", err)
+	}
+	return sink, nil
+}
+
+// openScripts compiles every script that a stream uses, once.
+func (p *parts) openScripts() error {
+	var metrics *lua.Metrics
+	for _, name := range p.cfg.StreamNames() {
+		path := p.cfg.Streams[name].Transform.Script
+		if path == "" || p.scripts[path] != nil {
+			continue
+		}
+		if metrics == nil {
+			metrics = lua.NewMetrics(p.registry)
+		}
+		t, err := lua.New(lua.Options{
+			Script: path, Timeout: p.cfg.Transform.Timeout.Std(), MaxMemory: int64(p.cfg.Transform.MaxMemory),
+			Logger: p.logger.With("component", "lua"), Metrics: metrics,
+		})
+		if err != nil {
+			return fmt.Errorf("stream %s: %w", name, err)
+		}
+		p.scripts[path] = t
+	}
+	return nil
+}
+
+// transformer returns the transform of a stream; nil when its events pass as they are.
+func (p *parts) transformer(stream string) flush.Transformer {
+	if t, ok := p.scripts[p.cfg.Streams[stream].Transform.Script]; ok {
+		return t
+	}
+	return nil
+}
+
+func (p *parts) route(stream string) flush.Route {
+	return flush.Route{
+		Index: p.cfg.StreamIndex(stream), AllowedIndices: p.cfg.AllowedIndices(stream),
+		Timestamp: p.cfg.Elasticsearch.Timestamp, IDField: p.cfg.Streams[stream].Elasticsearch.IDField,
+	}
+}
+
+// replayer returns what feeds letters of one of the two stores back through delivery.
+func (p *parts) replayer(store *deadletter.Store) *deadletter.Replayer {
+	streams := map[string]deadletter.Stream{}
+	for _, name := range p.cfg.StreamNames() {
+		route := p.route(name)
+		streams[name] = deadletter.Stream{
+			Transformer: p.transformer(name), Sink: p.sink,
+			Prepare: func(rec *wal.Record, docs []flush.Document) error { return route.Prepare(nil, rec, docs) },
+		}
+	}
+	return &deadletter.Replayer{
+		Store: store, Streams: streams, Validate: ingest.ValidateEvent,
+		RetryMin: p.cfg.Flush.RetryMin.Std(), RetryMax: p.cfg.Flush.RetryMax.Std(),
+	}
+}
+
+// close closes everything in the reverse order of opening.
+func (p *parts) close() error {
+	var errs []error
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		errs = append(errs, p.closers[i].Close())
+	}
+	p.closers = nil
+	return errors.Join(errs...)
+}
+
+type closerFunc func() error
+
+func (f closerFunc) Close() error { return f() }
+
+// refusedBodies keeps bodies that ingest refused whole as dead letters in their own bounded store.
+type refusedBodies struct{ store *deadletter.Store }
+
+var _ ingest.RefusedBodies = refusedBodies{}
+
+func (r refusedBodies) Refuse(ctx context.Context, body ingest.RefusedBody) error {
+	key, err := r.store.NewKey()
+	if err != nil {
+		return err
+	}
+	return r.store.Put(ctx, []flush.Letter{{
+		Key: key, Records: 1, Stage: flush.StageIngest, Status: 400, Type: body.Code, Reason: body.Message, Attempts: 1,
+		FirstAt: body.Origin.ReceivedAt, LastAt: body.Origin.ReceivedAt, Stream: body.Origin.Stream,
+		ReceivedAt: body.Origin.ReceivedAt, Remote: body.Origin.Remote, Event: body.Body,
+	}})
+}

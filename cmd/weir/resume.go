@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os/user"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/weirlog/weir/flush/checkpoint"
+	"github.com/weirlog/weir/wal"
+)
+
+// highestSettled returns the highest offset that any stream has settled, of whatever epoch: the log may
+// not give it out again.
+func highestSettled(db *checkpoint.DB) wal.Offset {
+	var highest wal.Offset
+	for _, p := range db.Streams() {
+		highest = max(highest, p.Offset)
+	}
+	return highest
+}
+
+// settledOffsets returns up to where each stream is settled in this log. A stream without a checkpoint,
+// or with one of a log that this one is not, begins at the oldest record.
+func settledOffsets(streams []string, db *checkpoint.DB, log *wal.Log, logger *slog.Logger) (map[string]wal.Offset, error) {
+	settled := map[string]wal.Offset{}
+	oldest := log.FirstOffset() - 1
+	for _, name := range streams {
+		p, ok := db.Position(name)
+		switch {
+		case !ok:
+			settled[name] = oldest
+			if db.Rebuilt() {
+				logger.Warn("the checkpoint is unknown; everything in the log is delivered again under the same ids", "stream", name, "from", oldest+1)
+			}
+		case !log.HasEpoch(p.Epoch):
+			settled[name] = oldest
+			logger.Warn("the checkpoint is of another log; delivery begins at the oldest record", "stream", name, "checkpoint", p.Offset, "checkpoint_epoch", p.Epoch, "from", oldest+1)
+		default:
+			settled[name] = p.Offset
+		}
+	}
+	if err := db.SetEpoch(log.Epoch()); err != nil {
+		return nil, fmt.Errorf("store log epoch: %w", err)
+	}
+	return settled, nil
+}
+
+// dropForgottenStreams forgets the checkpoints of streams that left the configuration, after it has made
+// sure that nothing of them is unsettled. Otherwise the service does not start: their events would become
+// dead letters, or worse.
+func dropForgottenStreams(declared []string, db *checkpoint.DB, log *wal.Log, logger *slog.Logger) error {
+	for name, p := range db.Streams() {
+		if slices.Contains(declared, name) {
+			continue
+		}
+		if log.HasEpoch(p.Epoch) {
+			offset, found, err := findStream(log, name, p.Offset+1)
+			if err != nil {
+				return err
+			}
+			if found {
+				return fmt.Errorf("stream %q left the configuration, but offset %d in the log is an event of it that is not settled: declare it again under streams:, let it drain (weir status), and remove it then", name, offset)
+			}
+		}
+		logger.Info("stream left the configuration; nothing of it was unsettled", "stream", name)
+		if err := db.Forget(name); err != nil {
+			return fmt.Errorf("forget stream %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// findStream looks from an offset on for a record of a stream.
+func findStream(log *wal.Log, stream string, from wal.Offset) (wal.Offset, bool, error) {
+	r := log.NewReader(max(from, log.FirstOffset()))
+	defer r.Close()
+	for durable := log.DurableOffset(); r.Position() <= durable; {
+		rec, err := r.Next(context.Background())
+		if err != nil {
+			return 0, false, fmt.Errorf("look for records of stream %s: %w", stream, err)
+		}
+		if rec.Stream == stream && rec.Flags&wal.FlagDamaged == 0 {
+			return rec.Offset, true, nil
+		}
+	}
+	return 0, false, nil
+}
+
+// explainDataDir adds to an error about the data directory what the operator can do.
+func explainDataDir(dir string, err error) error {
+	switch {
+	case errors.Is(err, wal.ErrLocked):
+		return fmt.Errorf("%w; stop that process, or choose another data_dir", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: the data directory %s must be readable and writable for user %s", err, dir, currentUser())
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: the data directory %s is on a read-only file system; choose another data_dir", err, dir)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: no space is left for the data directory %s; free some, or choose another data_dir", err, dir)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%w: data_dir %s is not a directory", err, dir)
+	case errors.Is(err, wal.ErrNewerFormat):
+		return fmt.Errorf("%w: start the version of weir that wrote it, or a newer one", err)
+	}
+	return err
+}
+
+func currentUser() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return strconv.Itoa(syscall.Getuid())
+}
