@@ -201,11 +201,15 @@ func (a *app) configPath() string {
 
 // loadConfig reads the configuration that holds for cmd. Calling it again reads the file again.
 func (a *app) loadConfig(cmd *cobra.Command) (*Config, error) {
+	return LoadConfig(a.configSources(cmd))
+}
+
+func (a *app) configSources(cmd *cobra.Command) configSources {
 	flags := map[string]string{}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if key, ok := f.Annotations[configFlagKey]; ok {
 			flags[key[0]] = flagValue(f.Name, f.Value.String())
 		}
 	})
-	return LoadConfig(configSources{File: a.configPath(), Environ: a.environ, Flags: flags})
+	return configSources{File: a.configPath(), Environ: a.environ, Flags: flags}
 }

@@ -67,9 +67,6 @@ type ElasticsearchConfig struct {
 	CAFile         string   `koanf:"ca_file"`
 	RequestTimeout Duration `koanf:"request_timeout"`
 	Compression    string   `koanf:"compression"`
-
-	// CA holds the PEM bytes of CAFile; nil when there is none.
-	CA []byte `koanf:"-"`
 }
 
 // FlushConfig is the delivery loop.

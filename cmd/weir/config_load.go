@@ -28,6 +28,16 @@ func flagValue(name, value string) string { return name + "=" + value }
 // LoadConfig layers defaults, file, environment and flags and checks the result. When anything is
 // wrong it returns a *ConfigError with every fault; the Config is then nil.
 func LoadConfig(src configSources) (*Config, error) {
+	cfg, faults := layerConfig(src)
+	if len(faults) > 0 {
+		return nil, &ConfigError{Faults: faults}
+	}
+	return cfg, nil
+}
+
+// layerConfig is LoadConfig for a caller that goes on with what is right: keys with a fault of their
+// own hold the value of the layer below.
+func layerConfig(src configSources) (*Config, []Fault) {
 	l := newConfigLoader()
 	l.loadFile(src.File)
 	l.loadEnviron(src.Environ)
@@ -36,11 +46,8 @@ func LoadConfig(src configSources) (*Config, error) {
 	cfg := l.decode()
 	cfg.readFiles(l.fault)
 	l.faults = append(l.faults, cfg.faults(l.bad)...)
-	if len(l.faults) > 0 {
-		sortFaults(l.faults)
-		return nil, &ConfigError{Faults: l.faults}
-	}
-	return cfg, nil
+	sortFaults(l.faults)
+	return cfg, l.faults
 }
 
 type configLoader struct {
@@ -234,8 +241,6 @@ func (c *Config) readFiles(fault func(Fault)) {
 			fault(Fault{c.origins[path], path, fmt.Sprintf("cannot read %s: %s", c.Elasticsearch.CAFile, reasonOf(err))})
 		} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
 			fault(Fault{c.origins[path], path, c.Elasticsearch.CAFile + " holds no certificate in PEM form"})
-		} else {
-			c.Elasticsearch.CA = pem
 		}
 	}
 }

@@ -213,7 +213,7 @@ func otherValue(k configKey) (raw string, want any) {
 	special := map[string]string{
 		"ingest.listen": "127.0.0.1:1, unix:///run/weir.sock", "elasticsearch.addresses": "http://a:1,http://b:2",
 		"elasticsearch.allowed_indices": "a-*,b", "elasticsearch.compression": "gzip", "log.level": "debug", "log.format": "json",
-		"admin.listen": "127.0.0.1:99", "wal.max_bytes": "20GiB",
+		"admin.listen": "127.0.0.1:99", "wal.max_bytes": "20GiB", "store.max_bytes": "2GiB",
 	}
 	raw, ok := special[k.path]
 	if !ok {
@@ -350,7 +350,7 @@ func TestConfig_SecretsAreNeverShown(t *testing.T) {
 	var logged bytes.Buffer
 	slog.New(slog.NewJSONHandler(&logged, nil)).Info("x", "token", good.Admin.Token, "config", good)
 	shown := map[string]string{"yaml": string(yaml), "json": string(asJSON), "log": logged.String(), "%v": fmt.Sprintf("%v", good),
-		"%+v": fmt.Sprintf("%+v", *good), "%#v": fmt.Sprintf("%#v", good.Admin), "%s": fmt.Sprintf("%s", good.Admin.Token), "%q": fmt.Sprintf("%q", good.Admin)}
+		"%+v": fmt.Sprintf("%+v", *good), "%#v": fmt.Sprintf("%#v", good.Admin), "%s": good.Admin.Token.String(), "%q": fmt.Sprintf("%q", good.Admin)}
 	for i, text := range []string{
 		"elasticsearch: {password: *" + secret + "}", "elasticsearch: {password " + secret + "}",
 		"elasticsearch: password:" + secret, "elasticsearch: {addresses: \"https://a:" + secret + "@b\"}",

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weirlog/weir/flush/local"
 )
 
 const minSegmentBytes Bytes = 16 << 10
@@ -92,19 +94,15 @@ func (v *validator) general() {
 	if strings.TrimSpace(v.cfg.DataDir) == "" {
 		v.add("data_dir", "must name a directory, for example ./data")
 	}
-	v.timeWithin("shutdown_timeout", v.cfg.ShutdownTimeout, 0, time.Hour)
+	v.timeWithin("shutdown_timeout", v.cfg.ShutdownTimeout, time.Millisecond, time.Hour)
 	v.oneOf("log.level", v.cfg.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", v.cfg.Log.Format, "text", "json")
 	v.timeWithin("transform.timeout", v.cfg.Transform.Timeout, time.Millisecond, time.Minute)
 	v.sizeWithin("transform.max_memory", v.cfg.Transform.MaxMemory, 64<<10, 4<<30)
-	for key, size := range map[string]Bytes{
-		"dead_letters.max_bytes": v.cfg.DeadLetters.MaxBytes, "dead_letters.refused_max_bytes": v.cfg.DeadLetters.RefusedMaxBytes,
-		"store.max_bytes": v.cfg.Store.MaxBytes, "wal.min_free_bytes": v.cfg.WAL.MinFreeBytes,
-	} {
-		if size < 0 {
-			v.add(key, "%s is negative", size)
-		}
-	}
+	v.sizeWithin("dead_letters.max_bytes", v.cfg.DeadLetters.MaxBytes, 0, 1<<50)
+	v.sizeWithin("dead_letters.refused_max_bytes", v.cfg.DeadLetters.RefusedMaxBytes, 64<<10, 1<<50)
+	v.sizeWithin("wal.min_free_bytes", v.cfg.WAL.MinFreeBytes, 0, 1<<50)
+	v.sizeWithin("store.max_bytes", v.cfg.Store.MaxBytes, local.MinBytes, 1<<50)
 }
 
 func (v *validator) ingest() {
@@ -121,8 +119,8 @@ func (v *validator) ingest() {
 			v.add("ingest.listen", "%s, or unix:///run/weir/ingest.sock", err)
 		}
 	}
-	if in.SocketMode&^0o777 != 0 {
-		v.add("ingest.socket_mode", "%s holds more than permission bits", in.SocketMode)
+	if in.SocketMode == 0 || in.SocketMode&^0o777 != 0 {
+		v.add("ingest.socket_mode", "%s lets nobody in, or holds more than permission bits; the default is 0660", in.SocketMode)
 	}
 	v.sizeWithin("ingest.max_event_bytes", in.MaxEventBytes, 1<<10, 64<<20)
 	v.sizeWithin("ingest.max_body_bytes", in.MaxBodyBytes, 1<<10, 1<<30)
@@ -152,7 +150,7 @@ func (v *validator) delivery() {
 	f := v.cfg.Flush
 	v.sizeWithin("flush.batch_bytes", f.BatchBytes, 1<<10, 100<<20)
 	v.intWithin("flush.batch_events", f.BatchEvents, 1, 1_000_000)
-	v.timeWithin("flush.linger", f.Linger, 0, time.Minute)
+	v.timeWithin("flush.linger", f.Linger, time.Millisecond, time.Minute)
 	v.intWithin("flush.workers", f.Workers, 1, 256)
 	v.timeWithin("flush.retry_min", f.RetryMin, time.Millisecond, time.Hour)
 	v.timeWithin("flush.retry_max", f.RetryMax, time.Millisecond, 24*time.Hour)
