@@ -100,7 +100,7 @@ func (d *batch) splitOther(body []byte, start int, l limits) {
 		return
 	}
 	line := 1 + bytes.Count(body[:position], []byte{'\n'})
-	d.reject(bytes.TrimSpace(body), f, position, line)
+	d.reject(trimRight(body[start:]), f, position, line)
 }
 
 // isLines is rule 5.
@@ -129,6 +129,14 @@ func line(b []byte) []byte {
 	return b
 }
 
+// trimRight returns b without the white space at its end, as JSON knows it.
+func trimRight(b []byte) []byte {
+	for len(b) > 0 && skipSpace(b[len(b)-1:], 0) == 1 {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
 // splitLines takes every line that is not blank as one event. White space at both ends, a carriage return
 // among it, belongs to no event.
 func (d *batch) splitLines(body []byte, l limits) {
@@ -136,14 +144,10 @@ func (d *batch) splitLines(body []byte, l limits) {
 	for number := 1; len(body) > 0 && d.refused == nil; number++ {
 		text := line(body)
 		body = body[min(len(text)+1, len(body)):]
-		start, end := skipSpace(text, 0), len(text)
-		for end > start && (text[end-1] == ' ' || text[end-1] == '\r' || text[end-1] == '\t') {
-			end--
-		}
-		if start == end {
+		text = trimRight(text[skipSpace(text, 0):])
+		if len(text) == 0 {
 			continue
 		}
-		text = text[start:end]
 		end, timestamp, f := scanValue(text, 0)
 		if f == faultNone && end < len(text) {
 			f = faultTrailing

@@ -3,12 +3,15 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
 	"github.com/weirlog/weir/wal"
@@ -146,3 +149,21 @@ func dial(t testing.TB, addr string) net.Conn {
 	t.Cleanup(func() { c.Close() })
 	return c
 }
+
+// talk sends bytes, says that no more come, and reads until the server ends the connection.
+func talk(t testing.TB, addr string, sent []byte) []byte {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	go func() {
+		c.Write(sent)                 //nolint:errcheck // the server may have hung up
+		c.(*net.TCPConn).CloseWrite() //nolint:errcheck // as above
+	}()
+	heard, _ := io.ReadAll(c)
+	return heard
+}
+
+func counted(c prometheus.Counter) float64 { return testutil.ToFloat64(c) }
