@@ -27,6 +27,7 @@
 //	attempted            record attempted (cause, time, count); index: the new cause
 //	edited               record edited, the whole letter with its first event; index: its new place
 //	settled, dropped     record; index: the key is remembered until ForgetSettled, so that a redelivery cannot bring it back
+//	                     (not in a store with OwnKeys, where there is none)
 //	copied               record, the whole letter as it stands; index: its new place; the old segment can go
 //
 // A letter's place changes when it is copied, its number (Entry.Seq) never: lists and replays go by that.

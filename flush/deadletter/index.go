@@ -22,6 +22,7 @@ type index struct {
 	state   indexState
 	buckets [tables]*bbolt.Bucket
 	root    *bbolt.Bucket
+	ownKeys bool // see Options.OwnKeys
 }
 
 // openIndex finds the store's buckets in tx. It returns errIndex when there is no whole index.
@@ -174,6 +175,9 @@ func (x *index) apply(c *change, place wal.Offset) error {
 			if err := x.remove(&e); err != nil {
 				return err
 			}
+		}
+		if x.ownKeys {
+			return nil
 		}
 		return x.remember(c.key, place, c.bytes)
 	}

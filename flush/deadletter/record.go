@@ -36,10 +36,6 @@ const (
 	recordVersion = 1
 	headBytes     = 44
 	partHeadBytes = 28
-
-	bodyEvent    = 1 << 0
-	bodyDocument = 1 << 1
-	bodyOriginal = 1 << 2
 )
 
 // defaultPartBytes is how much of a letter one record of the log holds. The log writes a record in one piece and keeps it in

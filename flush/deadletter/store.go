@@ -33,6 +33,9 @@ type Options struct {
 	MaxBytes int64
 	// OnFull says what happens at MaxBytes. Default Block.
 	OnFull OnFull
+	// OwnKeys says that all keys of the store come from NewKey. No redelivery brings such a letter again, so that its key need
+	// not be remembered when it is settled. Default false: keys are those of records.
+	OwnKeys bool
 	// SegmentBytes of the dead-letter log. Default 1 MiB: the log keeps its active segment in memory.
 	SegmentBytes int64
 	// MinFreeBytes is as in wal.Options; Put returns flush.ErrDeadLettersFull below it.
@@ -236,10 +239,18 @@ func (s *Store) exec(ctx context.Context, fn func() error) error {
 	return s.do(ctx, &request{run: fn})
 }
 
+func (s *Store) openIndex(tx *bbolt.Tx) (*index, error) {
+	x, err := openIndex(tx, s.bucket)
+	if err == nil {
+		x.ownKeys = s.opts.OwnKeys
+	}
+	return x, err
+}
+
 // view runs fn on the index as it is now.
 func (s *Store) view(fn func(*index) error) error {
 	return s.db.View(func(tx *bbolt.Tx) error {
-		x, err := openIndex(tx, s.bucket)
+		x, err := s.openIndex(tx)
 		if err != nil {
 			return err
 		}
@@ -251,7 +262,7 @@ func (s *Store) view(fn func(*index) error) error {
 func (s *Store) update(fn func(*index) error) error {
 	st := s.snapshot()
 	err := s.db.Update(func(tx *bbolt.Tx) error {
-		x, err := openIndex(tx, s.bucket)
+		x, err := s.openIndex(tx)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -22,7 +23,13 @@ import (
 	"github.com/weirlog/weir/wal/waltest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		fmt.Fprintln(os.Stderr, runChild(dir)) // returns only when something is wrong
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const epoch = wal.Epoch(0xabcdef0123456789)
 
@@ -33,6 +40,8 @@ type home struct {
 	t    testing.TB
 	dir  string
 	opts Options
+
+	damaged bool // the test damages the log itself
 
 	*Store
 	db   *checkpoint.DB
@@ -48,17 +57,16 @@ func newHome(t testing.TB, opts Options) *home {
 	h.open()
 	t.Cleanup(func() {
 		h.close()
-		waltest.Verify(t, filepath.Join(h.dir, "dead"))
+		if !h.damaged {
+			waltest.Verify(t, filepath.Join(h.dir, "dead"))
+		}
 	})
 	return h
 }
 
 func (h *home) open() {
 	h.t.Helper()
-	db, err := checkpoint.Open(filepath.Join(h.dir, "weir.db"), checkpoint.Options{})
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	db := h.openDB()
 	s, err := Open(filepath.Join(h.dir, "dead"), db, h.opts)
 	if err != nil {
 		h.t.Fatal(err)
@@ -75,7 +83,15 @@ func (h *home) open() {
 	})
 }
 
-// close stops the store and checks that its index and its log agree.
+func (h *home) openDB() *checkpoint.DB {
+	h.t.Helper()
+	db, err := checkpoint.Open(filepath.Join(h.dir, "weir.db"), checkpoint.Options{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return db
+}
+
 func (h *home) close() { h.stop() }
 
 func (h *home) reopen() {
@@ -347,12 +363,18 @@ func TestStore_Put_AtItsLimit(t *testing.T) {
 		}
 	})
 	t.Run("drops the oldest", func(t *testing.T) {
-		h := newHome(t, Options{MaxBytes: 5000, OnFull: DropOldest})
+		h := newHome(t, Options{MaxBytes: 5000, OnFull: DropOldest, OwnKeys: true, SegmentBytes: 2 << 10})
 		for i := range wal.Offset(50) {
 			h.put(letter(i + 1))
 		}
+		if h.log.FirstOffset() == 1 {
+			t.Fatal("what was dropped is still on disk")
+		}
 		for range 2 {
 			got := h.offsets()
+			if st := h.snapshot(); st.sums[tableSettled].count != 0 || st.sums[tablePlaces].count != uint64(len(got)) {
+				t.Fatalf("%+v", st)
+			}
 			if n := len(got); n < 3 || n > 10 || got[n-1] != 50 || got[0] != 51-wal.Offset(n) || h.Status().Bytes > 5000 {
 				t.Fatal(got, h.Status().Bytes)
 			}
