@@ -102,7 +102,7 @@ func (w *worker) xpcall(L *glua.LState) int {
 // caught gives the script its error back, unless it is one that ends the event.
 func (w *worker) caught(L *glua.LState, err error) int {
 	if w.budget.tripped != "" {
-		w.raiseOverrun(L)
+		w.unwind(err)
 	}
 	L.Push(glua.LFalse)
 	if api, ok := err.(*glua.ApiError); ok && api.Object != nil {
@@ -111,6 +111,19 @@ func (w *worker) caught(L *glua.LState, err error) int {
 		L.Push(glua.LString(err.Error()))
 	}
 	return 2
+}
+
+// unwind passes an overrun on. Raised anew at every level it would have gopher-lua spell out the stack each
+// time; an error that has a trace already is passed as it is.
+func (w *worker) unwind(err error) {
+	api, ok := err.(*glua.ApiError)
+	if !ok || api.Object == nil {
+		api = &glua.ApiError{Type: glua.ApiErrorRun, Object: glua.LString(w.budget.message)}
+	}
+	if api.StackTrace == "" {
+		api.StackTrace = "-"
+	}
+	panic(api)
 }
 
 const (
@@ -171,13 +184,17 @@ func (w *worker) toNumber(L *glua.LState) int {
 		}
 		return 1
 	}
-	s := strings.ToLower(strings.TrimSpace(w.argText(L, 1)))
+	s, negative := strings.CutPrefix(strings.ToLower(strings.TrimSpace(w.argText(L, 1))), "-")
 	if base == 16 {
 		s = strings.TrimPrefix(s, "0x")
 	}
-	if n, err := strconv.ParseUint(s, base, 64); err == nil {
+	n, err := strconv.ParseUint(s, base, 64)
+	switch {
+	case err == nil && negative:
+		L.Push(glua.LNumber(-float64(n)))
+	case err == nil:
 		L.Push(glua.LNumber(n))
-	} else {
+	default:
 		L.Push(glua.LNil)
 	}
 	return 1

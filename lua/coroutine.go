@@ -41,7 +41,7 @@ func (w *worker) resume(L, thread *glua.LState, args []glua.LValue) ([]glua.LVal
 	default:
 		_, err, values := L.Resume(thread, fn, args...)
 		if w.budget.tripped != "" {
-			w.raiseOverrun(L)
+			w.unwind(err)
 		}
 		if api, ok := err.(*glua.ApiError); ok {
 			return nil, api.Object

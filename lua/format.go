@@ -58,7 +58,7 @@ func conversion(L *glua.LState, s string) (spec string, verb byte) {
 		L.RaiseError("invalid format (repeated flags)")
 	}
 	if n == len(s) {
-		L.RaiseError("invalid format (ends with '%%')")
+		L.RaiseError("%s", "invalid format (ends with '%')")
 	}
 	return s[:n], s[n]
 }

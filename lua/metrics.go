@@ -23,7 +23,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "weir_lua_transform_seconds",
-			Help:    "Time that one event took in the script, of every 64th event and of every one that failed.",
+			Help:    "Time that one event took in the script, of every 64th event.",
 			Buckets: []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3, 1e-2, 0.1, 1},
 		}, nil),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{

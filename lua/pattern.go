@@ -26,7 +26,7 @@ type matcher struct {
 	capt [maxCaptures]struct{ start, length int }
 }
 
-func (m *matcher) fail(format string, args ...any) { m.L.RaiseError(format, args...) }
+func (m *matcher) fail(message string) { m.L.RaiseError("%s", message) }
 
 // at tries to match the pattern from position p at s; -1 when it does not match.
 func (m *matcher) at(s, p int) int {
@@ -59,7 +59,7 @@ func (m *matcher) items(s, p int) int {
 			}
 		case '%':
 			if p+1 >= len(m.pat) {
-				m.fail("malformed pattern (ends with '%%')")
+				m.fail("malformed pattern (ends with '%')")
 			}
 			switch c := m.pat[p+1]; {
 			case c == 'b':
@@ -117,7 +117,7 @@ func (m *matcher) classEnd(p int) int {
 	p++
 	if c == '%' {
 		if p >= len(m.pat) {
-			m.fail("malformed pattern (ends with '%%')")
+			m.fail("malformed pattern (ends with '%')")
 		}
 		return p + 1
 	}
@@ -307,7 +307,7 @@ func (m *matcher) balance(s, p int) int {
 // frontier is %f[set]: the place where the set begins to match. It returns the position behind the set.
 func (m *matcher) frontier(s, p int) (int, bool) {
 	if p >= len(m.pat) || m.pat[p] != '[' {
-		m.fail("missing '[' after '%%f' in pattern")
+		m.fail("missing '[' after '%f' in pattern")
 	}
 	end := m.classEnd(p)
 	var before, here byte

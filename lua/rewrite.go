@@ -12,11 +12,12 @@ const (
 	hookConcat = "\x00concat" // (a, b, ...): a .. b .. ...
 	hookSet    = "\x00set"    // (t, k, v): t[k] = v
 	hookTable  = "\x00table"  // ({...}, bytes): the table, accounted for
+	hookExtend = "\x00extend" // ({...}, bytes, n, ...): the table with the values behind its first n elements
 	hookFunc   = "\x00func"   // (function, bytes): the function, accounted for
 	hookAll    = "\x00all"    // (...): ...
 )
 
-var hooks = []string{hookConcat, hookSet, hookTable, hookFunc, hookAll}
+var hooks = []string{hookConcat, hookSet, hookTable, hookExtend, hookFunc, hookAll}
 
 // What a table or function costs in gopher-lua, in bytes, rounded up.
 const (
@@ -26,7 +27,8 @@ const (
 	bytesArraySlot   = 32
 	bytesFunction    = 192
 	concatPerCall    = 50 // operands of one call; a function has 250 registers
-	bytesMember      = 96
+	bytesMember      = 64
+	bytesIndex       = 48
 	bytesNode        = 256
 	bytesCoroutine   = callStack*96 + registrySize*16 + 1024
 	callStack        = 512     // nested calls
@@ -140,25 +142,21 @@ func (r *rewriter) returned(s *ast.ReturnStmt) {
 }
 
 // assign turns t[k] = v into a call. Several targets get temporaries first, as Lua evaluates all
-// expressions before it assigns.
+// expressions before it assigns; gopher-lua 1.1.2 does not even for locals: there a, b = b, a sets both to b.
 func (r *rewriter) assign(s *ast.AssignStmt) ast.Stmt {
 	r.exprs(s.Rhs)
-	fields := 0
-	for i, l := range s.Lhs {
+	for _, l := range s.Lhs {
 		if f, ok := l.(*ast.AttrGetExpr); ok {
 			f.Object, f.Key = r.expr(f.Object), r.expr(f.Key)
-			fields++
-		} else {
-			s.Lhs[i] = l
 		}
 	}
-	if fields == 0 {
-		return s
+	if len(s.Lhs) > 1 || len(s.Rhs) > 1 {
+		return r.assignMany(s)
 	}
-	if f, ok := s.Lhs[0].(*ast.AttrGetExpr); ok && len(s.Lhs) == 1 && len(s.Rhs) == 1 {
+	if f, ok := s.Lhs[0].(*ast.AttrGetExpr); ok {
 		return at(s, &ast.FuncCallStmt{Expr: r.call(s, hookSet, f.Object, f.Key, single(s.Rhs[0]))})
 	}
-	return r.assignMany(s)
+	return s
 }
 
 func (r *rewriter) assignMany(s *ast.AssignStmt) ast.Stmt {
@@ -179,7 +177,11 @@ func (r *rewriter) assignMany(s *ast.AssignStmt) ast.Stmt {
 		call := r.call(s, hookSet, r.ident(s, object), r.ident(s, key), r.ident(s, value))
 		sets = append(sets, at(s, &ast.FuncCallStmt{Expr: call}))
 	}
-	return at(s, &ast.DoBlockStmt{Stmts: append([]ast.Stmt{targets, values}, sets...)})
+	stmts := []ast.Stmt{values}
+	if len(targets.Names) > 0 {
+		stmts = []ast.Stmt{targets, values}
+	}
+	return at(s, &ast.DoBlockStmt{Stmts: append(stmts, sets...)})
 }
 
 func (r *rewriter) temp() string {
@@ -237,18 +239,26 @@ func (r *rewriter) function(f *ast.FunctionExpr) {
 }
 
 func (r *rewriter) table(t *ast.TableExpr) ast.Expr {
-	bytes := bytesTable
+	bytes, elements := bytesTable, 0
+	var many ast.Expr
 	for _, f := range t.Fields {
 		if f.Key != nil {
 			f.Key = r.expr(f.Key)
 			bytes += bytesHashField
 		} else {
 			bytes += bytesArraySlot
+			elements++
 		}
 		f.Value = r.expr(f.Value)
 	}
+	if n := len(t.Fields); n > 0 && t.Fields[n-1].Key == nil && isMany(t.Fields[n-1].Value) {
+		many, elements, t.Fields = t.Fields[n-1].Value, elements-1, t.Fields[:n-1]
+	}
 	if len(t.Fields) == 0 {
 		bytes = bytesEmptyTable
+	}
+	if many != nil {
+		return r.call(t, hookExtend, t, number(bytes), number(elements), many)
 	}
 	return r.call(t, hookTable, t, number(bytes))
 }
@@ -292,6 +302,23 @@ func at[N ast.PositionHolder](where ast.PositionHolder, node N) N {
 	node.SetLine(where.Line())
 	node.SetLastLine(where.LastLine())
 	return node
+}
+
+// isMany reports whether e may yield any number of values.
+func isMany(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.FuncCallExpr:
+		return !e.AdjustRet && !isHook(e)
+	case *ast.Comma3Expr:
+		return !e.AdjustRet
+	}
+	return false
+}
+
+// isHook reports whether e calls a hook that yields one value.
+func isHook(e *ast.FuncCallExpr) bool {
+	name, ok := e.Func.(*ast.IdentExpr)
+	return ok && name.Value[0] == 0 && name.Value != hookAll
 }
 
 func number(n int) ast.Expr { return &ast.NumberExpr{Value: strconv.Itoa(n)} }

@@ -20,16 +20,17 @@ func (w *worker) openLibraries() {
 	w.openExact()
 	w.openMeta()
 	w.openBase()
-	w.library("string", w.stringFunctions(), nil)
+	strings := w.library("string", w.stringFunctions(), nil)
+	strings.RawSetString("gfind", strings.RawGetString("gmatch")) // its name in Lua 5.0
 	w.library("table", w.tableFunctions(), nil)
 	w.library("math", w.mathFunctions(), map[string]glua.LValue{"pi": glua.LNumber(math.Pi), "huge": glua.LNumber(math.Inf(1))})
 	w.library("coroutine", w.coroutineFunctions(), nil)
 	w.library("json", w.jsonFunctions(), map[string]glua.LValue{"null": w.null})
 
-	strings := L.NewTable() // what ("x"):upper() looks in; not the script's table, which is read-only anyway
-	strings.RawSetString("__index", w.base.RawGetString("string"))
-	strings.RawSetString("__metatable", glua.LFalse)
-	L.SetMetatable(glua.LString(""), strings)
+	methods := L.NewTable() // where ("x"):upper() looks
+	methods.RawSetString("__index", strings)
+	methods.RawSetString("__metatable", glua.LFalse)
+	L.SetMetatable(glua.LString(""), methods)
 
 	globals := L.NewTable()
 	globals.RawSetString("__index", w.base)
@@ -40,8 +41,9 @@ func (w *worker) openLibraries() {
 	w.base.RawSetString("_G", w.live)
 }
 
-// library registers functions and values under a global name, in a table that scripts cannot change.
-func (w *worker) library(name string, functions map[string]glua.LGFunction, values map[string]glua.LValue) {
+// library registers functions and values under a global name, behind a table that scripts cannot change.
+// It returns the table that they do not see.
+func (w *worker) library(name string, functions map[string]glua.LGFunction, values map[string]glua.LValue) *glua.LTable {
 	lib := w.L.CreateTable(0, len(functions)+len(values))
 	for n, fn := range functions {
 		lib.RawSetString(n, w.L.NewFunction(fn))
@@ -60,6 +62,7 @@ func (w *worker) library(name string, functions map[string]glua.LGFunction, valu
 	front.Metatable = mt
 	w.frozen[front] = true
 	w.base.RawSetString(name, front)
+	return lib
 }
 
 // openView makes the metatables of tables that came from JSON.
@@ -111,20 +114,29 @@ func (w *worker) hooks() []glua.LValue {
 	return []glua.LValue{
 		w.L.NewFunction(w.concat),
 		w.L.NewFunction(w.set),
-		w.L.NewFunction(func(L *glua.LState) int {
-			t := L.Get(1).(*glua.LTable)
-			bytes := int(L.Get(2).(glua.LNumber))
-			if n := t.Len(); n*bytesArraySlot > bytes { // the constructor's last item gave many values
-				bytes += n * bytesArraySlot
-				w.budget.grown(n)
-			}
-			w.charge(L, bytes)
-			L.SetTop(1)
-			return 1
-		}),
-		accounted,
+		accounted, // hookTable
+		w.L.NewFunction(w.extend),
+		accounted, // hookFunc
 		w.L.NewFunction(func(L *glua.LState) int { return L.GetTop() }),
 	}
+}
+
+// extend ends a table constructor whose last item yields many values.
+func (w *worker) extend(L *glua.LState) int {
+	const fixed = 3
+	t, n := L.Get(1).(*glua.LTable), int(L.Get(3).(glua.LNumber))
+	top := L.GetTop()
+	for top > fixed && L.Get(top) == glua.LNil {
+		top--
+	}
+	w.charge(L, int(L.Get(2).(glua.LNumber))+(top-fixed)*bytesArraySlot)
+	w.step(L, (top-fixed)>>4)
+	w.budget.grown(top - fixed + 1)
+	for i := fixed + 1; i <= top; i++ {
+		t.RawSetInt(n+i-fixed, L.Get(i))
+	}
+	L.SetTop(1)
+	return 1
 }
 
 // concat is the operator .. for any number of operands, from right to left as Lua has it.

@@ -247,7 +247,7 @@ func (m *matcher) replace(out []byte, s, e int) []byte {
 	}
 	text, ok := m.w.asText(v)
 	if !ok {
-		m.fail("invalid replacement value (a %s)", kindOf(v, m.w))
+		m.fail("invalid replacement value (a " + kindOf(v, m.w) + ")")
 	}
 	return append(out, text...)
 }

@@ -194,7 +194,11 @@ func (w *worker) open(L *glua.LState, table *glua.LTable) *node {
 	}
 	w.budget.grown(len(n.members))
 	w.step(L, len(n.raw)>>8)
-	w.charge(L, len(n.members)*bytesMember)
+	bytes := bytesMember
+	if len(n.members) >= indexFrom {
+		bytes += bytesIndex
+	}
+	w.charge(L, len(n.members)*bytes)
 	return n
 }
 

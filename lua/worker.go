@@ -126,12 +126,17 @@ func (w *worker) call(fn *glua.LFunction, results int, args ...glua.LValue) erro
 
 // overrunText is where the overrun was noticed last, which is where the script was.
 func (w *worker) overrunText(err error) string {
-	if err != nil {
-		if text := errorText(err); len(text) > len(w.budget.message) {
+	if api, ok := err.(*glua.ApiError); ok {
+		if text := errorText(api); len(text) > len(w.budget.message) {
 			return text
 		}
 	}
-	return w.budget.message
+	return w.resultText(w.budget.message)
+}
+
+// resultText says that message is about what transform returned, which has no line of its own.
+func (w *worker) resultText(message string) string {
+	return fmt.Sprintf("%s:%d: result of transform: %s", w.prog.name, w.prog.line, message)
 }
 
 func (w *worker) failed(kind, message string) *flush.TransformError {
@@ -197,7 +202,7 @@ func (w *worker) explain(err error) error {
 		return w.failed(w.budget.tripped, w.overrunText(err))
 	}
 	if f, ok := err.(*faultError); ok {
-		return w.failed(typeResult, fmt.Sprintf("%s:%d: result of transform: %s", w.prog.name, w.prog.line, f))
+		return w.failed(typeResult, w.resultText(f.Error()))
 	}
 	return w.failed(typeError, errorText(err))
 }

@@ -1,0 +1,8 @@
+-- The example of docs/lua.md: service, @timestamp and index of a Monolog event.
+function transform(event, meta)
+  event.service = event.context.service or "unknown"
+  event["@timestamp"] = event.datetime
+  event.extra = nil
+  meta.index = "logs-" .. event.service
+  return event
+end
