@@ -23,6 +23,8 @@ type Options struct {
 	// Streams are the declared streams. A record of another one becomes a dead letter.
 	Streams map[string]Stream
 
+	// Epoch is the log's current one, under which checkpoints are stored.
+	Epoch wal.Epoch
 	// Settled is the offset up to which every stream was settled when the source was opened: it yields
 	// the next one first.
 	Settled wal.Offset
@@ -31,8 +33,9 @@ type Options struct {
 	Redelivered wal.Offset
 	// Durable returns the log's durable offset, for the lag.
 	Durable func() wal.Offset
-	// Settle is called after a checkpoint was stored, with the offset that every stream has reached:
-	// the place to reclaim the log. An error is logged, and the call comes again. May be nil.
+	// Settle is called after a checkpoint was stored, with the offset that every stream has reached and
+	// the epoch of the record there: the place to reclaim the log. An error is logged, and the call
+	// comes again. May be nil.
 	Settle func(epoch wal.Epoch, upTo wal.Offset) error
 
 	BatchBytes       int           // of event bytes in a batch; default 5 MiB
@@ -209,7 +212,7 @@ func (f *Flusher) writeCheckpoint(stored *wal.Offset) error {
 	for name, s := range f.opts.Streams {
 		offsets[name] = max(upTo, s.Settled)
 	}
-	if err := f.opts.Checkpoint.Advance(epoch, offsets); err != nil {
+	if err := f.opts.Checkpoint.Advance(f.opts.Epoch, offsets); err != nil {
 		return fmt.Errorf("advance checkpoint: %w", err)
 	}
 	if f.opts.Settle != nil {

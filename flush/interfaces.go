@@ -41,7 +41,8 @@ type Checkpoint interface {
 	// Load returns the highest offset up to which every record of the stream is settled, in this epoch
 	// of the log; 0 when none is known.
 	Load(stream string) (wal.Offset, error)
-	// Advance stores the watermark of every stream given, in one transaction, durable on return.
+	// Advance stores the watermark of every stream given, in one transaction, durable on return. epoch is
+	// the log's current one.
 	Advance(epoch wal.Epoch, offsets map[string]wal.Offset) error
 }
 

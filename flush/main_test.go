@@ -168,7 +168,7 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(func() { stop(); waltest.Verify(t, dir) })
 	r := &rig{t: t, log: l, stopLog: stop, sink: &scriptedSink{}, check: &memoryCheckpoint{}, letters: &memoryLetters{}}
 	r.opts = Options{
-		Sink: r.sink, Checkpoint: r.check, DeadLetters: r.letters, Durable: l.DurableOffset,
+		Epoch: l.Epoch(), Sink: r.sink, Checkpoint: r.check, DeadLetters: r.letters, Durable: l.DurableOffset,
 		Streams:    map[string]Stream{"default": {Route: Route{Index: "logs-test"}}},
 		BatchBytes: 2000, BatchEvents: 10, Linger: time.Millisecond, RetryMin: time.Millisecond, RetryMax: 4 * time.Millisecond, CheckpointEvery: time.Millisecond,
 	}

@@ -40,10 +40,10 @@ type Log struct {
 	frame     []byte  // encoding buffer
 	appended  bool    // this life has written something
 
-	cleanStart bool
-	space      space
-	reclaimMu  sync.Mutex
-	failures   atomic.Uint64
+	newEpoch  bool // this life began an epoch
+	space     space
+	reclaimMu sync.Mutex
+	failures  atomic.Uint64
 }
 
 // group is the appends that share one write and one fsync.

@@ -148,9 +148,13 @@ func Open(dir string, opts Options) (*Log, error) {
 		l.total += l.segs[i].size
 	}
 	l.epoch, l.durable, l.nextSeq = lay.epoch, lay.next-1, lay.seq
-	l.cleanStart = lay.clean
 	if err := l.begin(); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", dir, err)
+	}
+	if l.newEpoch {
+		if err := l.storeEpoch(); err != nil {
+			return nil, errors.Join(fmt.Errorf("open log %s: %w", dir, err), l.lib.Close())
+		}
 	}
 	l.publishMetrics()
 	return l, nil
@@ -190,7 +194,17 @@ func (l *Log) settleEpoch(lay *layout) error {
 		return fmt.Errorf("make epoch: %w", err)
 	}
 	lay.epoch = Epoch(binary.LittleEndian.Uint64(b[:]) | 1) // never 0
+	l.newEpoch = true
 	lay.next = max(lay.next, l.opts.NextOffset)
+	return nil
+}
+
+// storeEpoch makes a new epoch durable before anything is said or kept under it, with an empty frame.
+func (l *Log) storeEpoch() error {
+	if err := l.writeCleanMark(); err != nil {
+		return err
+	}
+	l.active = l.tailBytes
 	return nil
 }
 
