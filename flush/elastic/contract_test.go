@@ -12,7 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(elastictest.Sleeper))
+	goleak.VerifyTestMain(m, elastictest.IgnoreLeaks()...)
 }
 
 // newSink returns a sink for the server that is closed with the test.

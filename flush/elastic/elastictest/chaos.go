@@ -48,7 +48,7 @@ func dropFirstItem(b []byte) []byte {
 
 // item returns the fault that chance has for one item.
 func (c *Chaos) item(it *Item, rnd *rand.Rand) Answer {
-	if c.ItemMalformed > 0 && fate(it.ID) < c.ItemMalformed {
+	if c.ItemMalformed > 0 && c.fate(it.ID) < c.ItemMalformed {
 		return Answer{Status: 400, Type: "document_parsing_exception",
 			Reason: "[1:6] failed to parse field [n] of type [long] in document with id '" + it.ID + "'"}
 	}
@@ -62,8 +62,8 @@ func (c *Chaos) item(it *Item, rnd *rand.Rand) Answer {
 }
 
 // fate is a number between 0 and 1 that belongs to an id.
-func fate(id string) float64 {
+func (c *Chaos) fate(id string) float64 {
 	h := fnv.New64a()
 	h.Write([]byte(id))
-	return float64(h.Sum64()>>11) / (1 << 53)
+	return rand.New(rand.NewPCG(c.Seed, h.Sum64())).Float64() // the hash alone differs too little between neighbours
 }

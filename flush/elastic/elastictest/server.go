@@ -28,10 +28,6 @@ type Server struct {
 	stopOnce sync.Once
 }
 
-// Sleeper is a goroutine of fasthttp that ends up to ten seconds after Close. Leak checks ignore it:
-// goleak.IgnoreAnyFunction(elastictest.Sleeper).
-const Sleeper = "github.com/valyala/fasthttp.(*workerPool).Start.func2"
-
 // TB is what Start needs of a test.
 type TB interface {
 	Helper()
