@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/weirlog/weir/flush/elastic/elastictest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, elastictest.IgnoreLeaks()...) }
 
 // testApp is an app of buffers; width is 0, so that nothing is a terminal.
 type testApp struct {

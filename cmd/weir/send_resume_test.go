@@ -64,7 +64,7 @@ func TestSend_FailedBatchAmongAcknowledged_IsSentByTheNextRun(t *testing.T) {
 	path := writeFile(t, t.TempDir(), "e", numbered(100))
 	f.before = func(n int, w http.ResponseWriter, _ *http.Request) bool {
 		if n == 3 {
-			refuse(403, "forbidden")(w)
+			refuseWith(403, "forbidden")(w)
 		}
 		return n == 3
 	}
@@ -306,7 +306,7 @@ func TestIngestClient_Post_WaitsAndSendsAgain(t *testing.T) {
 		switch n {
 		case 1:
 			w.Header().Set("Retry-After", "7")
-			refuse(503, "log_full")(w)
+			refuseWith(503, "log_full")(w)
 		case 2:
 			panic(http.ErrAbortHandler) // a connection that is cut
 		case 3:
@@ -337,7 +337,7 @@ func TestIngestClient_Post_WaitsAndSendsAgain(t *testing.T) {
 
 func TestIngestClient_Post_GivesUp(t *testing.T) {
 	f := newFakeIngest(t)
-	f.before = func(_ int, w http.ResponseWriter, _ *http.Request) bool { refuse(503, "log_full")(w); return true }
+	f.before = func(_ int, w http.ResponseWriter, _ *http.Request) bool { refuseWith(503, "log_full")(w); return true }
 	w := &recordingWait{now: time.Unix(1e9, 0)}
 	c, _ := newTestClient(f, w)
 	_, err := c.post(t.Context(), []byte(`{}`), "application/x-ndjson")

@@ -115,7 +115,7 @@ func (f *fakeIngest) take(w http.ResponseWriter, contentType string, text []byte
 	fmt.Fprintf(w, `{"accepted":%d,"dead_lettered":%d,"errors":[%s]}`, len(good), len(bad), strings.Join(problems, ","))
 }
 
-func refuse(status int, code string) func(w http.ResponseWriter) {
+func refuseWith(status int, code string) func(w http.ResponseWriter) {
 	return func(w http.ResponseWriter) {
 		w.WriteHeader(status)
 		fmt.Fprintf(w, `{"error":{"code":%q,"message":"for a test","retry":%t}}`, code, status == 503)
@@ -318,8 +318,8 @@ func TestSend_FinalRefusals_AreNotSentAgain(t *testing.T) {
 		reply func(w http.ResponseWriter)
 		says  string
 	}{
-		{"unknown stream", refuse(404, "unknown_stream"), "404 Not Found: unknown_stream: for a test"},
-		{"credentials", refuse(401, "unauthorized"), "401"},
+		{"unknown stream", refuseWith(404, "unknown_stream"), "404 Not Found: unknown_stream: for a test"},
+		{"credentials", refuseWith(401, "unauthorized"), "401"},
 		{"redirect", func(w http.ResponseWriter) { w.Header().Set("Location", "/else"); w.WriteHeader(307) }, "307"},
 		{"a page", func(w http.ResponseWriter) { fmt.Fprint(w, "<html>") }, "200 OK"},
 		{"accepted, but not JSON", func(w http.ResponseWriter) { w.WriteHeader(202); fmt.Fprint(w, "<html>") }, "not JSON"},

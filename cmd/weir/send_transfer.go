@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // transfer moves one source to the service. One goroutine reads batches, a few post them, and the
@@ -27,6 +28,7 @@ type transfer struct {
 func (t *transfer) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	var failed atomic.Bool
 	work := make(chan *sendBatch)
 	results := make(chan *sendBatch, t.concurrency)
 	free := make(chan *sendBatch, 2*t.concurrency)
@@ -42,7 +44,11 @@ func (t *transfer) run(ctx context.Context) error {
 	for range t.concurrency {
 		workers.Go(func() {
 			for b := range work {
-				b.err = t.deliver(ctx, b, 0, len(b.ends))
+				// A batch in hand is sent although ctx has ended: later ones may be acknowledged already, and
+				// would be sent twice if this one held the position back.
+				if b.err = errNotSent; !failed.Load() {
+					b.err = t.deliver(ctx, b, 0, len(b.ends))
+				}
 				results <- b
 			}
 		})
@@ -51,7 +57,10 @@ func (t *transfer) run(ctx context.Context) error {
 		workers.Wait()
 		close(results)
 	}()
-	err := t.collect(results, free, cancel)
+	err := t.collect(results, free, func(err error) {
+		failed.Store(true)
+		cancel(err)
+	})
 	reader.Wait()
 	if err != nil {
 		return err // readErr repeats it, or comes from later in the source
@@ -88,14 +97,14 @@ func (t *transfer) read(ctx context.Context, free <-chan *sendBatch, work chan<-
 }
 
 // collect puts the results back into the order of the source.
-func (t *transfer) collect(results <-chan *sendBatch, free chan<- *sendBatch, cancel context.CancelCauseFunc) error {
+func (t *transfer) collect(results <-chan *sendBatch, free chan<- *sendBatch, stop func(error)) error {
 	waiting := map[int]*sendBatch{}
 	next := 0
 	var failure error // the first; what follows it is mostly its echo
 	fail := func(err error) {
 		if failure == nil {
 			failure = err
-			cancel(err)
+			stop(err)
 		}
 	}
 	for b := range results {
@@ -116,6 +125,9 @@ func (t *transfer) collect(results <-chan *sendBatch, free chan<- *sendBatch, ca
 	return failure
 }
 
+// errNotSent marks a batch that was read before another one failed.
+var errNotSent = errors.New("not sent")
+
 // serviceError is a failure that the next source would meet as well.
 type serviceError struct{ err error }
 
@@ -127,9 +139,6 @@ func (e *serviceError) Unwrap() error { return e.err }
 func (t *transfer) deliver(ctx context.Context, b *sendBatch, lo, hi int) error {
 	if lo == hi {
 		return nil // all of the batch was too large to send
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
 	}
 	body, contentType := b.body(lo, hi)
 	answer, err := t.client.post(ctx, body, contentType)

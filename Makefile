@@ -1,0 +1,88 @@
+# Targets for people and for CI; CI runs `make check`.
+
+GO       ?= go
+FUZZTIME ?= 5s
+# Kills of the crash test.
+CRASH_KILLS ?= 20
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+# The race detector needs a C compiler. Without one, tests run all the same, and say so.
+CC_FOUND := $(shell command -v $(firstword $(shell $(GO) env CC) gcc) 2>/dev/null)
+ifeq ($(CC_FOUND),)
+RACE :=
+RACE_NOTE := @echo "no C compiler found: tests run without the race detector"
+else
+RACE := -race
+RACE_NOTE := @:
+endif
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build bin/weir
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
+
+.PHONY: run
+run: build ## build and start the service with no configuration
+	exec bin/weir serve
+
+.PHONY: fmt
+fmt: ## format the code
+	gofmt -w $$(git ls-files '*.go')
+
+.PHONY: fmt-check
+fmt-check: ## fail when the code is not formatted
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: lint
+lint: ## go vet and staticcheck
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: test
+test: ## run the tests, with the race detector where a C compiler is
+	$(RACE_NOTE)
+	$(GO) test $(RACE) ./...
+
+.PHONY: race
+race: ## run the tests with the race detector, or fail
+	$(GO) test -race ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (5s)
+	@set -e; pkgs=$$($(GO) list ./...); for pkg in $$pkgs; do \
+		list=$$($(GO) test -list '^Fuzz' $$pkg); \
+		for target in $$(echo "$$list" | grep '^Fuzz' || true); do \
+			echo "fuzz $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $$pkg; \
+		done; \
+	done
+
+.PHONY: crash
+crash: ## kill the real service CRASH_KILLS (20) times under load and count events
+	WEIR_CRASH_KILLS=$(CRASH_KILLS) $(GO) test ./cmd/weir -run '^TestCrash' -count=1 -v -timeout 0
+
+.PHONY: bench
+bench: ## measure; results belong into docs/benchmarks.md
+	$(GO) run ./bench
+
+.PHONY: check
+check: ## all of the quick ones: formatting, lint, fuzz, crash, tests
+	$(MAKE) --no-print-directory fmt-check
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory fuzz
+	$(MAKE) --no-print-directory crash
+	$(MAKE) --no-print-directory test
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
+	$(GO) clean -testcache
