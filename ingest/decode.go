@@ -76,7 +76,7 @@ func (d *batch) split(body []byte, ndjson bool, l limits) {
 
 // reset forgets the last body. Slices that a rare large body made are given up.
 func (d *batch) reset() {
-	if cap(d.events) > 4096 {
+	if cap(d.events) > freeEvents {
 		d.events = nil
 	}
 	clear(d.events) // or the pool would keep bodies alive

@@ -1,5 +1,5 @@
 // Package ingest is the HTTP edge: it reads requests, finds and checks their events, has them made
-// durable, and answers. Package documentation of the routes is docs/http-api.md.
+// durable, and answers. docs/http-api.md is what clients may rely on.
 //
 // # Invariants
 //
@@ -19,11 +19,11 @@
 // Headers are parsed by fasthttp; the loop around it is ours (conn.go), because fasthttp.Server cannot
 // keep I5 to I7. It reads a body before the handler sees the header, allocating what Content-Length
 // announces, and forgets the header, and with it the X-Request-Id, when that fails. With
-// StreamRequestBody it reads the first 8 KiB in the same way and keeps its buffers on idle connections,
-// about 15 KiB each; with ReduceMemoryUsage it pays one more system call a request. It also stops serving
-// for good when accept meets a full table of descriptors, and closes refused uploads so that the reset
-// overtakes the answer. The loop here is as fast as fasthttp's for a handler that does nothing
-// (BenchmarkServer), and an idle connection costs a goroutine and no buffer.
+// StreamRequestBody it reads the first 8 KiB in the same way and keeps its buffers on idle connections;
+// with ReduceMemoryUsage it pays one more system call a request. It also stops serving for good when
+// accept meets a full table of descriptors, and closes refused uploads so that the reset can overtake the
+// answer. The loop here, with validation, costs what fasthttp's costs with a handler that does nothing
+// (BenchmarkServer), and an idle connection holds a goroutine and no buffer.
 //
 // # The path of a request
 //

@@ -380,3 +380,32 @@ func TestServer_RequestID(t *testing.T) {
 		}
 	}
 }
+
+// TestServer_HostileBodies sends what is made to hurt, at the limits that users have.
+func TestServer_HostileBodies(t *testing.T) {
+	bomb := strings.Repeat(packed(t, "gzip", strings.Repeat("[", 1<<20)), 200)
+	tests := []struct {
+		name, request string
+		status        int
+		code          string
+	}{
+		{"nesting of 100,000 objects", post("/ingest", strings.Repeat(`{"a":`, 100000)), 400, CodeTooDeep},
+		{"nesting of 100,000 arrays", post("/ingest", strings.Repeat(`[`, 100000)), 400, CodeTooDeep},
+		{"nesting of 100,000 with its ends, among others", post("/ingest", "[{},"+strings.Repeat("[", 100000)+strings.Repeat("]", 100000)+"]"), 202, CodeTooDeep},
+		{"a key of 1 MB", post("/ingest", `{"`+strings.Repeat("k", 1000000)+`":1}`), 202, `{"accepted":1}`},
+		{"a number of 10,000 digits", post("/ingest", `{"a":`+strings.Repeat("9", 10000)+`}`), 202, `{"accepted":1}`},
+		{"32 MiB of empty lines", post("/ingest", strings.Repeat("\n", 32<<20)), 400, "empty_body"},
+		{"32 MiB of two-byte events", post("/ingest", strings.Repeat("{}\n", 32<<20/3)), 413, "too_many_events"},
+		{"32 MiB of faults", post("/ingest", strings.Repeat("x\n", 16<<20), "Content-Type: application/x-ndjson"), 413, "too_many_events"},
+		{"32 MiB of opened strings", post("/ingest", strings.Repeat("{\"\n", 32<<20/3)), 400, CodeMalformedJSON},
+		{"a bomb of 200 MiB", post("/ingest", bomb, "Content-Encoding: gzip"), 413, "body_too_large"},
+	}
+	s := startServer(t, Options{Log: &memoryLog{}})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := ask(t, s.addr, tt.request); got.status != tt.status || !strings.Contains(got.body, tt.code) {
+				t.Errorf("answer %d %.300s, want %d %s", got.status, got.body, tt.status, tt.code)
+			}
+		})
+	}
+}
