@@ -21,6 +21,8 @@ const (
 	// windowWork bounds what one window may cost where one instruction handles a large value: a
 	// comparison of long strings, the length of a long list. See grown.
 	windowWork = 4 << 20
+	// keptSize is how large a value is that shortens the windows of later events too.
+	keptSize = 64 << 10
 )
 
 // closed is what Done returns once a limit is overrun.
@@ -51,7 +53,11 @@ type budget struct {
 func (b *budget) reset(timeout time.Duration, maxMemory int64) {
 	b.total += b.memory
 	b.timeout, b.maxMemory = timeout, maxMemory
-	b.steps, b.interval, b.largest = window, window, 0
+	// A large value may have been kept, and meet this event.
+	if b.largest < keptSize {
+		b.interval, b.largest = window, 0
+	}
+	b.steps = b.interval
 	b.started = time.Time{}
 	b.memory = 0
 	b.tripped, b.message = "", ""

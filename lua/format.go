@@ -79,7 +79,9 @@ func (w *worker) convert(L *glua.LState, out []byte, spec string, verb byte, arg
 		}
 		return padded(out, spec, s)
 	case 'q':
-		return quoted(out, w.argText(L, arg))
+		s := w.argText(L, arg)
+		w.charge(L, 2*len(s))
+		return quoted(out, s)
 	case 'c':
 		return append(out, byte(L.CheckInt(arg)))
 	}

@@ -13,11 +13,12 @@ const (
 	hookSet    = "\x00set"    // (t, k, v): t[k] = v
 	hookTable  = "\x00table"  // ({...}, bytes): the table, accounted for
 	hookExtend = "\x00extend" // ({...}, bytes, n, ...): the table with the values behind its first n elements
+	hookKey    = "\x00key"    // (k): k, accounted for as a key of a new table
 	hookFunc   = "\x00func"   // (function, bytes): the function, accounted for
 	hookAll    = "\x00all"    // (...): ...
 )
 
-var hooks = []string{hookConcat, hookSet, hookTable, hookExtend, hookFunc, hookAll}
+var hooks = []string{hookConcat, hookSet, hookTable, hookExtend, hookKey, hookFunc, hookAll}
 
 // What a table or function costs in gopher-lua, in bytes, rounded up.
 const (
@@ -244,6 +245,9 @@ func (r *rewriter) table(t *ast.TableExpr) ast.Expr {
 	for _, f := range t.Fields {
 		if f.Key != nil {
 			f.Key = r.expr(f.Key)
+			if _, ok := f.Key.(*ast.StringExpr); !ok {
+				f.Key = r.call(t, hookKey, single(f.Key))
+			}
 			bytes += bytesHashField
 		} else {
 			bytes += bytesArraySlot

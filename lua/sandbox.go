@@ -116,6 +116,14 @@ func (w *worker) hooks() []glua.LValue {
 		w.L.NewFunction(w.set),
 		accounted, // hookTable
 		w.L.NewFunction(w.extend),
+		w.L.NewFunction(func(L *glua.LState) int {
+			// A list is filled up to the index that is set, also by a constructor.
+			if i, ok := L.Get(1).(glua.LNumber); ok && i > 1 && i < glua.LNumber(glua.MaxArrayIndex) {
+				w.charge(L, int(i)*bytesArraySlot)
+			}
+			L.SetTop(1)
+			return 1
+		}),
 		accounted, // hookFunc
 		w.L.NewFunction(func(L *glua.LState) int { return L.GetTop() }),
 	}

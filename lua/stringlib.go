@@ -191,7 +191,8 @@ func (w *worker) strGsub(L *glua.LState) int {
 		p = 1
 	}
 	var out []byte
-	s, count, charged := 0, 0, 0
+	s, count := 0, 0
+	w.charge(L, len(m.src)) // what is not replaced
 	for count < limit {
 		m.n, m.deep = 0, 0
 		e := m.at(s, p)
@@ -207,10 +208,6 @@ func (w *worker) strGsub(L *glua.LState) int {
 			s++
 		default:
 			s++
-		}
-		if len(out) > charged {
-			w.charge(L, len(out)-charged)
-			charged = len(out)
 		}
 		if s > len(m.src) || p == 1 {
 			break
@@ -249,10 +246,15 @@ func (m *matcher) replace(out []byte, s, e int) []byte {
 	if !ok {
 		m.fail("invalid replacement value (a " + kindOf(v, m.w) + ")")
 	}
+	m.w.charge(m.L, len(text))
 	return append(out, text...)
 }
 
+// template appends a replacement text with its captures. Each one is paid for: a long template with a long
+// match multiplies.
 func (m *matcher) template(out []byte, repl string, s, e int) []byte {
+	m.w.charge(m.L, len(repl))
+	m.w.step(m.L, len(repl)>>6)
 	for i := 0; i < len(repl); i++ {
 		c := repl[i]
 		if c != '%' {
@@ -264,9 +266,11 @@ func (m *matcher) template(out []byte, repl string, s, e int) []byte {
 		}
 		switch c = repl[i]; {
 		case c == '0':
+			m.w.charge(m.L, e-s)
 			out = append(out, m.src[s:e]...)
 		case isDigit(c):
 			text, _ := m.w.asText(m.capture(int(c-'1'), s, e))
+			m.w.charge(m.L, len(text))
 			out = append(out, text...)
 		default:
 			out = append(out, c)

@@ -109,7 +109,8 @@ func (w *worker) newIndex(L *glua.LState, t *glua.LTable, i float64) {
 
 func (w *worker) newEntry(L *glua.LState, bytes int) {
 	w.entries++
-	w.budget.grown(w.entries)
+	w.fresh++
+	w.budget.grown(w.fresh)
 	w.charge(L, bytes)
 }
 

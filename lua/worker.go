@@ -41,7 +41,7 @@ type worker struct {
 	last                      *node
 	byTable                   map[*glua.LTable]*node
 	tables                    []glua.LTable
-	entries                   int // table entries ever made
+	entries, fresh            int // table entries made ever, and by this event
 	exacts                    map[string]*glua.LUserData
 	spelled                   map[unsafe.Pointer][]byte
 	scratch                   []byte
@@ -61,6 +61,9 @@ const (
 	// lifeFactor is how many times its memory limit a state may allocate before it is made anew. It
 	// bounds what a script can pile up over many events, and what gopher-lua's tables never give back.
 	lifeFactor = 4
+	// maxEntries is how many table entries events may make before the state is made anew: how long one
+	// instruction can take depends on how large a table can be.
+	maxEntries = 200_000
 	// maxNames is how many different globals events may assign before the state is made anew.
 	maxNames = 256
 	// loadFactor is how much more than an event the loading of the script, and each of its tests, may use.
@@ -99,7 +102,7 @@ func newWorker(prog *program, opts *Options) (*worker, error) {
 		w.transform = fn
 	}
 	w.clear()
-	w.budget.total = 0
+	w.budget.total, w.budget.memory, w.entries = 0, 0, 0
 	return w, nil
 }
 
@@ -176,6 +179,7 @@ func errorText(err error) string {
 func (w *worker) run(rec *wal.Record) (docs []flush.Document, usable bool, err error) {
 	w.budget.reset(w.opts.Timeout, w.opts.MaxMemory)
 	w.meta.begin(rec)
+	w.fresh = 0
 	event := w.newObject(rec.Payload)
 	w.L.Push(w.transform)
 	w.L.Push(event.table)
@@ -316,5 +320,5 @@ func (w *worker) clear() {
 
 // worn reports that the state should be made anew.
 func (w *worker) worn() bool {
-	return w.budget.total > lifeFactor*w.opts.MaxMemory || len(w.names) > maxNames
+	return w.budget.total > lifeFactor*w.opts.MaxMemory || w.entries > maxEntries || len(w.names) > maxNames
 }
