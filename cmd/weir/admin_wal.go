@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/weirlog/weir/wal"
+)
+
+// walReport is GET /api/v1/wal.
+type walReport struct {
+	Status   wal.Status        `json:"status"`
+	Segments []wal.SegmentInfo `json:"segments"`
+	Streams  []streamStatus    `json:"streams"`
+	Lag      uint64            `json:"lag_records"`
+	// Clean and TornBytes are known of a stopped log: whether it was closed in order, and how many bytes
+	// of groups that never became whole the next start sets aside.
+	Clean     *bool `json:"clean,omitempty"`
+	TornBytes int64 `json:"torn_bytes,omitempty"`
+}
+
+func (a *admin) getWAL(w http.ResponseWriter, r *http.Request) error {
+	if _, err := a.query(r); err != nil {
+		return err
+	}
+	rep := walReport{Status: a.log.Status(), Segments: a.log.Segments()}
+	if rep.Status.MaxBytes == 0 {
+		rep.Status.MaxBytes = int64(a.cfg.WAL.MaxBytes)
+	}
+	rep.Streams = a.streamStatus(&rep.Status)
+	for _, s := range rep.Streams {
+		rep.Lag = max(rep.Lag, s.Lag)
+	}
+	if snapshot, ok := a.log.(*wal.Snapshot); ok {
+		clean, torn := snapshot.Clean()
+		rep.Clean, rep.TornBytes = &clean, torn
+	}
+	writeJSON(w, http.StatusOK, rep)
+	return nil
+}
+
+// verifyLine is a line of a verification's answer: how far it is, or at the end the report.
+type verifyLine struct {
+	Bytes  int64         `json:"bytes,omitempty"`
+	Total  int64         `json:"total,omitempty"`
+	Report *verifyReport `json:"report,omitempty"`
+	Error  *errorDetail  `json:"error,omitempty"`
+}
+
+type verifyReport struct {
+	Records uint64       `json:"records"` // proven
+	Bytes   int64        `json:"bytes"`
+	Lost    uint64       `json:"lost"` // records that cannot be read
+	Damage  []damageView `json:"damage"`
+}
+
+// damageView is a wal.CorruptionError in JSON.
+type damageView struct {
+	Segment  string     `json:"segment"`
+	Position int64      `json:"position"`
+	Length   int64      `json:"length"`
+	First    wal.Offset `json:"first_offset"`
+	Last     wal.Offset `json:"last_offset"` // below first_offset when the damage cost no record
+	Kept     string     `json:"kept,omitempty"`
+	Reason   string     `json:"reason"`
+}
+
+func newDamageView(d *wal.CorruptionError) *damageView {
+	if d == nil {
+		return nil
+	}
+	v := &damageView{Segment: d.Segment, Position: d.Position, Length: d.Length, First: d.First, Last: d.Last, Kept: d.Kept}
+	if d.Err != nil {
+		v.Reason = d.Err.Error()
+	}
+	return v
+}
+
+// verifyWAL reads and proves every record, telling how far it is.
+func (a *admin) verifyWAL(w http.ResponseWriter, r *http.Request) error {
+	if _, err := a.query(r); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	out := newStream(w, contentTypeND)
+	total := a.log.Status().Bytes
+	var lost error
+	rep, err := a.log.Verify(ctx, func(bytes int64) {
+		if lost == nil {
+			if lost = out.line(verifyLine{Bytes: bytes, Total: max(total, bytes)}, false); lost != nil {
+				cancel()
+			}
+		}
+	})
+	if lost != nil {
+		return lost
+	}
+	if err != nil {
+		return err
+	}
+	view := &verifyReport{Records: rep.Records, Bytes: rep.Bytes, Lost: rep.Lost(), Damage: []damageView{}}
+	for _, d := range rep.Damage {
+		view.Damage = append(view.Damage, *newDamageView(d))
+	}
+	return errors.Join(out.line(verifyLine{Report: view}, true), out.flush())
+}
+
+// recordView is a record in JSON.
+type recordView struct {
+	Offset     wal.Offset  `json:"offset"`
+	Count      uint64      `json:"count,omitempty"` // of offsets that a damaged record stands for
+	Epoch      string      `json:"epoch"`
+	Stream     string      `json:"stream,omitempty"`
+	ReceivedAt time.Time   `json:"received_at,omitzero"`
+	Remote     netip.Addr  `json:"remote,omitzero"`
+	Rejected   bool        `json:"rejected,omitempty"`
+	Reason     string      `json:"reason,omitempty"`
+	Event      *exactBytes    `json:"event,omitempty"`
+	Damage     *damageView `json:"damage,omitempty"`
+}
+
+func newRecordView(rec *wal.Record) *recordView {
+	v := &recordView{
+		Offset: rec.Offset, Epoch: rec.Epoch.String(), Stream: rec.Stream, ReceivedAt: rec.ReceivedAt, Remote: rec.Remote,
+		Rejected: rec.Flags&wal.FlagRejected != 0, Reason: rec.Reason, Event: newExactBytes(rec.Payload), Damage: newDamageView(rec.Damage),
+	}
+	if rec.Flags&wal.FlagDamaged != 0 {
+		v.Count, v.Event = rec.Count, nil
+	}
+	return v
+}
+
+// getRecords streams the records from one offset to another, both included. It ends at what is durable
+// when it begins.
+func (a *admin) getRecords(w http.ResponseWriter, r *http.Request) error {
+	q, err := a.query(r, "from", "to", "limit", "stream")
+	if err != nil {
+		return err
+	}
+	from, to, limit, only := q.offset("from"), q.offset("to"), q.number("limit"), q.text("stream")
+	if q.err != nil {
+		return q.err
+	}
+	st := a.log.Status()
+	// What was reclaimed is settled, and no damage.
+	from = max(from, st.FirstOffset)
+	if to == 0 || to > st.DurableOffset {
+		to = st.DurableOffset
+	}
+	out := newStream(w, contentTypeND)
+	reader := a.log.NewReader(from)
+	defer reader.Close()
+	for given := 0; reader.Position() <= to && (limit == 0 || given < limit); {
+		rec, err := reader.Next(r.Context())
+		if err != nil {
+			return err
+		}
+		if rec.Offset > to {
+			break
+		}
+		if only != "" && rec.Stream != only && rec.Damage == nil {
+			continue
+		}
+		given++
+		if err := out.line(newRecordView(&rec), false); err != nil {
+			return err
+		}
+	}
+	return out.flush()
+}
