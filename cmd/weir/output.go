@@ -173,18 +173,21 @@ func (a *app) newProgress(total int64, asBytes bool, what string) *progress {
 	if total < 1 {
 		total = -1
 	}
-	return &progress{progressbar.NewOptions64(total,
+	options := []progressbar.Option{
 		progressbar.OptionSetWriter(a.stderr),
 		progressbar.OptionSetDescription(printable(what)),
 		progressbar.OptionShowBytes(asBytes),
 		progressbar.OptionUseIECUnits(true),
 		progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(),
 		progressbar.OptionSetPredictTime(true),
-		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionThrottle(100 * time.Millisecond),
 		progressbar.OptionFullWidth(),
 		progressbar.OptionClearOnFinish(),
-	)}
+	}
+	if !asBytes {
+		options = append(options, progressbar.OptionShowIts())
+	}
+	return &progress{progressbar.NewOptions64(total, options...)}
 }
 
 // add moves the bar. A bar that cannot be drawn is no reason to fail.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -13,7 +14,7 @@ type sendBatch struct {
 	data    []byte // the events, each followed by a line break
 	ends    []int  // end of each event in data, without the line break
 	lines   []int64
-	array   bool     // sent as a JSON array: its events may hold line breaks
+	array   bool     // sent as a JSON array, because an event holds a line break
 	after   position // where the source goes on
 	counts  sendCounts
 	refused []refusedEvent
@@ -46,11 +47,12 @@ type refusedEvent struct {
 	Message string `json:"message"`
 }
 
-func (b *sendBatch) reset(array bool) {
-	*b = sendBatch{data: b.data[:0], ends: b.ends[:0], lines: b.lines[:0], array: array}
+func (b *sendBatch) reset() {
+	*b = sendBatch{data: b.data[:0], ends: b.ends[:0], lines: b.lines[:0]}
 }
 
 func (b *sendBatch) add(e sourceEvent) {
+	b.array = b.array || bytes.IndexByte(e.data, '\n') >= 0
 	b.data = append(b.data, e.data...)
 	b.ends = append(b.ends, len(b.data))
 	b.data = append(b.data, '\n')
@@ -77,7 +79,8 @@ func (b *sendBatch) start(i int) int {
 	return b.ends[i-1] + 1
 }
 
-// body returns what is posted for the events from lo up to but not including hi.
+// body returns what is posted for the events from lo up to but not including hi. Lines are preferred:
+// among them the service takes the good ones, while one broken event spoils a whole array.
 func (b *sendBatch) body(lo, hi int) (body []byte, contentType string) {
 	if !b.array {
 		return b.data[b.start(lo) : b.ends[hi-1]+1], "application/x-ndjson"
@@ -109,7 +112,7 @@ type batcher struct {
 // fill reads the next batch into b. It returns false at the end of the source. With an error, b holds
 // the events before it and is to be sent first.
 func (r *batcher) fill(b *sendBatch) (more bool, err error) {
-	b.reset(r.split.format == formatJSON)
+	b.reset()
 	b.seq = r.seq
 	r.seq++
 	for {

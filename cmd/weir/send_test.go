@@ -277,7 +277,7 @@ func TestSend_BadEventAmongGood_BecomesADeadLetter(t *testing.T) {
 
 func TestSend_BadEventInAnArray_IsFoundByHalves(t *testing.T) {
 	f := newFakeIngest(t)
-	path := writeFile(t, t.TempDir(), "e", `[{"n":0},{"n":1},{"n" 2},{"n":2},{"n":3}]`)
+	path := writeFile(t, t.TempDir(), "e", "[{\"n\":0},{\"n\":1},{\"n\"\n2},{\"n\":2},{\"n\":3}]")
 	code, stdout, stderr := newTestApp(t).exec(t.Context(), "send", "--url", f.URL, path)
 	if code != exitFailed || !strings.Contains(stdout, "4 accepted, 1 refused") || !strings.Contains(stderr, path+":1: malformed_json: the array is broken") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
