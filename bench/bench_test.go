@@ -1,0 +1,323 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/weirlog/weir/bench/load"
+	"github.com/weirlog/weir/bench/report"
+)
+
+// asChild makes the test's binary the command, so that it can run its own children.
+const asChild = "WEIR_BENCH_TEST_CHILD=1"
+
+func TestMain(m *testing.M) {
+	if os.Getenv("WEIR_BENCH_TEST_CHILD") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// newLab returns a lab with rounds of a fraction of a second. It needs no weir.
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{
+		options: options{seconds: 0.1, rounds: 2, threads: 1, out: io.Discard, progress: testWriter{t}},
+		self:    self, childEnv: []string{asChild}, dir: t.TempDir(),
+	}
+	l.report.Failures = []string{}
+	return l
+}
+
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// runOne runs a small case on targets.
+func runOne(t *testing.T, l *lab, c benchCase) report.Case {
+	t.Helper()
+	c.name, c.eventBytes = "small", 320
+	if err := l.runCase(t.Context(), "test", &c); err != nil {
+		t.Fatal(err)
+	}
+	return l.report.Cases[0]
+}
+
+func TestRunCase_Baselines(t *testing.T) {
+	l := newLab(t)
+	got := runOne(t, l, benchCase{connections: 4, events: 3, targets: []target{noop, bare}})
+	if len(l.report.Failures) > 0 {
+		t.Errorf("failures: %q", l.report.Failures)
+	}
+	if len(got.Rows) != 2 {
+		t.Fatalf("%d rows", len(got.Rows))
+	}
+	for _, row := range got.Rows {
+		if len(row.Rounds) != l.rounds {
+			t.Errorf("%s: %d rounds", row.Target, len(row.Rounds))
+		}
+		for _, r := range row.Rounds {
+			if r.Rate <= 0 || r.Acked <= 0 || r.Acked%3 != 0 || r.P50 <= 0 || r.P99 < r.P50 || r.P999 < r.P99 || r.PeakMegabytes <= 0 || r.Delivered != 0 {
+				t.Errorf("%s: %+v", row.Target, r)
+			}
+		}
+	}
+	left, err := os.ReadDir(l.dir)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
+}
+
+func TestRunCase_IdleConnections(t *testing.T) {
+	l := newLab(t)
+	l.rounds = 1
+	got := runOne(t, l, benchCase{connections: 50, events: 1, once: true, targets: []target{noop}})
+	if r := got.Rows[0].Rounds[0]; r.Acked != 50 || len(l.report.Failures) > 0 {
+		t.Errorf("%+v, failures %q", r, l.report.Failures)
+	}
+}
+
+// faulty is a target in this process that acknowledges everything, and whose arrived is given.
+func faulty(t *testing.T, answer http.HandlerFunc, arrived func(int64) error) target {
+	return target{"faulty", func(ctx context.Context, l *lab, dir string, c *benchCase) (*server, error) {
+		web := httptest.NewServer(answer)
+		t.Cleanup(web.Close)
+		p, _, err := startChild(ctx, l, dir, "noop", 1) // only for its process id
+		if err != nil {
+			return nil, err
+		}
+		return &server{address: web.Listener.Addr().String(), path: "/ingest", process: p,
+			arrived: func(_ context.Context, acked int64) (time.Time, error) { return time.Now(), arrived(acked) }}, nil
+	}}
+}
+
+func TestRunCase_FindsWhatIsWrong(t *testing.T) {
+	var served atomic.Int64
+	tests := []struct {
+		name    string
+		answer  http.HandlerFunc
+		arrived error
+		want    string
+	}{
+		{"a request is refused", func(w http.ResponseWriter, r *http.Request) {
+			if served.Add(1) == 3 {
+				w.WriteHeader(503)
+				return
+			}
+			w.WriteHeader(202)
+			_, _ = w.Write(load.Accepted(1)) // a client that is gone is the generator's to report
+		}, nil, "1 requests failed, the first: status 503"},
+		{"nothing is accepted", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(400) }, nil, "nothing was acknowledged"},
+		{"an event is lost", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(202)
+			_, _ = w.Write(load.Accepted(1)) // as above
+		}, errors.New("1 event is missing"), "1 event is missing"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newLab(t)
+			l.rounds = 1
+			runOne(t, l, benchCase{connections: 2, events: 1, targets: []target{faulty(t, tt.answer, func(int64) error { return tt.arrived })}})
+			if all := strings.Join(l.report.Failures, "\n"); !strings.Contains(all, tt.want) {
+				t.Errorf("failures %q, want %q", all, tt.want)
+			}
+			if err := l.finish(); !errors.Is(err, errFailed) {
+				t.Errorf("finish: %v", err)
+			}
+		})
+	}
+}
+
+func TestRunCase_TargetDies(t *testing.T) {
+	dead := target{"dead", func(ctx context.Context, l *lab, dir string, _ *benchCase) (*server, error) {
+		first, _, err := startChild(ctx, l, dir, "bare", 1)
+		if err != nil {
+			return nil, err
+		}
+		defer first.kill()
+		if err := os.Remove(filepath.Join(dir, "bare.address")); err != nil { // of the first
+			return nil, err
+		}
+		_, _, err = startChild(ctx, l, dir, "bare", 1) // its file exists already
+		return nil, err
+	}}
+	l := newLab(t)
+	c := benchCase{name: "small", connections: 1, events: 1, eventBytes: 320, targets: []target{dead}}
+	if err := l.runCase(t.Context(), "test", &c); err == nil || !strings.Contains(err.Error(), "start") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDelivered_CountsAtTheSink(t *testing.T) {
+	l := newLab(t)
+	sink, address, err := startChild(t.Context(), l, l.dir, "sink", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.kill()
+	bulk := strings.Repeat(`{"create":{"_index":"i","_id":"1"}}`+"\n{}\n", 5)
+	resp, err := http.Post("http://"+address+"/_bulk", "application/x-ndjson", strings.NewReader(bulk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if _, err := delivered(t.Context(), "http://"+address, 5); err != nil {
+		t.Errorf("all five arrived: %v", err)
+	}
+	if _, err := delivered(t.Context(), "http://"+address, 4); err == nil {
+		t.Error("one too many arrived and nothing was said")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := delivered(ctx, "http://"+address, 6); err == nil {
+		t.Error("one is missing and nothing was said")
+	}
+}
+
+func TestCompare(t *testing.T) {
+	for _, tt := range []struct {
+		acked, created, failed int64
+		want                   string
+	}{
+		{5, 5, 0, ""}, {5, 4, 0, "1 of 5 acknowledged events were not delivered"}, {5, 6, 0, "5 events were acknowledged and 6 delivered"},
+		{5, 3, 2, "the sink refused 2"},
+	} {
+		err := compare(tt.acked, tt.created, tt.failed)
+		if (tt.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+}
+
+func TestDurable_ReadsTheMetric(t *testing.T) {
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "# HELP weir_wal_durable_offset x\nweir_wal_durable_offset_not 9\nweir_wal_durable_offset 1.2e+06\n")
+	}))
+	defer admin.Close()
+	if _, err := durable(t.Context(), admin.URL, 1_200_000); err != nil {
+		t.Error(err)
+	}
+	if _, err := durable(t.Context(), admin.URL, 1_200_001); err == nil {
+		t.Error("an event is missing and nothing was said")
+	}
+	if _, err := metric(t.Context(), admin.URL, "weir_wal"); err == nil {
+		t.Error("a metric that does not exist was found")
+	}
+}
+
+func TestOptions_Validate(t *testing.T) {
+	good := options{scenarios: []string{"all"}, seconds: 1, rounds: 1}
+	if o := good; o.validate() != nil || o.threads < 1 {
+		t.Errorf("%+v: %v", o, o.validate())
+	}
+	for name, spoil := range map[string]func(*options){
+		"scenario": func(o *options) { o.scenarios = []string{"ack", "nonsense"} },
+		"seconds":  func(o *options) { o.seconds = 0 },
+		"rounds":   func(o *options) { o.rounds = 0 },
+		"threads":  func(o *options) { o.threads = -1 },
+	} {
+		o := good
+		spoil(&o)
+		if err := o.validate(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestScenarios_AreCompleteAndDistinct(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range scenarios {
+		for _, c := range s.cases {
+			key := s.name + c.name
+			if seen[key] || len(c.targets) == 0 || c.connections < 1 || c.events < 1 || c.eventBytes < load.MinEventBytes {
+				t.Errorf("%s: %+v", s.name, c)
+			}
+			seen[key] = true
+		}
+	}
+}
+
+func TestReadUsage_OfThisProcess(t *testing.T) {
+	u, err := readUsage(os.Getpid())
+	if err != nil || u.peak < 1<<20 {
+		t.Errorf("%+v, %v", u, err)
+	}
+	if _, err := readUsage(1 << 30); err == nil {
+		t.Error("a process that does not exist has a usage")
+	}
+}
+
+func TestFreeAddress(t *testing.T) {
+	address, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+}
+
+// TestRun_Weir runs every scenario on the real binary, shortly, through the command.
+func TestRun_Weir(t *testing.T) {
+	dir := t.TempDir()
+	jsonFile, markdown := filepath.Join(dir, "report.json"), filepath.Join(dir, "report.md")
+	t.Setenv("WEIR_BENCH_TEST_CHILD", "1") // for the children
+	var out bytes.Buffer
+	err := run(t.Context(), options{scenarios: []string{"all"}, seconds: 0.05, rounds: 1, dir: dir, json: jsonFile, markdown: markdown,
+		out: &out, progress: testWriter{t}})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	text, err := os.ReadFile(jsonFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report.Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for _, c := range r.Cases {
+		for _, row := range c.Rows {
+			rows++
+			if len(row.Rounds) != 1 || row.Rounds[0].Acked == 0 || strings.HasPrefix(row.Target, "weir") && !strings.Contains(row.Target, "away") != (row.Rounds[0].Delivered > 0) {
+				t.Errorf("%s, %s: %+v", c.Name, row.Target, row)
+			}
+		}
+	}
+	want := 0
+	for _, s := range scenarios {
+		for _, c := range s.cases {
+			want += len(c.targets)
+		}
+	}
+	if rows != want {
+		t.Errorf("%d rows, want %d", rows, want)
+	}
+	if md, err := os.ReadFile(markdown); err != nil || !bytes.Contains(md, []byte("### delivery")) {
+		t.Errorf("Markdown: %v\n%s", err, md)
+	}
+}

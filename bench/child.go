@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirlog/weir/bench/baseline"
+	"github.com/weirlog/weir/bench/load"
+	"github.com/weirlog/weir/flush/elastic/elastictest"
+)
+
+// child is a server that this binary runs in a process of its own.
+type child struct {
+	addressFile string // where it says where it listens
+	dir         string // for its data
+	accepted    int    // events that it says each request had
+}
+
+// newChildCommand is the hidden command of the child processes.
+func newChildCommand() *cobra.Command {
+	var c child
+	cmd := &cobra.Command{
+		Use:       "child {noop|bare|sink}",
+		Hidden:    true,
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"noop", "bare", "sink"},
+		RunE:      func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
+	}
+	cmd.Flags().StringVar(&c.addressFile, "address-file", "", "file for the address")
+	cmd.Flags().StringVar(&c.dir, "dir", "", "data directory")
+	cmd.Flags().IntVar(&c.accepted, "accepted", 1, "events of each request")
+	return cmd
+}
+
+// run serves until ctx ends or the parent kills it.
+func (c *child) run(ctx context.Context, kind string) error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	// Renamed into place, so that whoever sees the file sees all of it.
+	temporary := c.addressFile + ".new"
+	if err := os.WriteFile(temporary, []byte(ln.Addr().String()), 0o600); err != nil {
+		return fmt.Errorf("write address: %w", err)
+	}
+	if err := os.Rename(temporary, c.addressFile); err != nil {
+		return fmt.Errorf("write address: %w", err)
+	}
+	answer := load.Accepted(c.accepted)
+	switch kind {
+	case "sink":
+		s := elastictest.NewServer(elastictest.Options{Keep: elastictest.KeepNothing})
+		stop := context.AfterFunc(ctx, s.Close)
+		defer stop()
+		return s.Serve(ln)
+	case "noop":
+		return serve(ctx, ln, baseline.NewServer(baseline.Noop(answer)))
+	}
+	log, err := baseline.OpenBare(filepath.Join(c.dir, "bare.log"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(serve(ctx, ln, baseline.NewServer(log.Handler(answer))), log.Close())
+}

@@ -1,0 +1,24 @@
+// Command bench measures weir beside what the machine could do at all.
+//
+//	go run ./bench [--scenario ack,delivery,memory|all] [--seconds N] [--rounds N] [--weir PATH]
+//	               [--json FILE] [--markdown FILE] [--profile DIR]
+//
+// It builds weir, or takes a binary, and starts every server as a child process with a data directory of its
+// own: weir, two baselines (package baseline) and a counting Elasticsearch (package elastictest), the
+// last two from this same binary by its hidden command "child". The load (package load) comes from this process.
+//
+// A scenario is a table of cases, a case is a load and the targets that it is put on (see scenario.go), a target
+// knows how to start its server and how to prove that what the server acknowledged arrived (see target.go).
+// Targets take turns, round by round, each round on a fresh process and directory.
+//
+// Invariants
+//
+//	M1  A round counts only what was acknowledged with the right status and number of events; any other answer
+//	    fails the run.
+//	M2  After each round of weir every acknowledged event is looked for: at the sink exactly once, or, where
+//	    the sink is away, below the durable offset. One missing, or one too many, fails the run.
+//	M3  A failed run exits with 1 and names what failed, also in the reports. Speed never fails a run.
+//	M4  Child processes and directories are gone when the command returns, also after a signal.
+//
+// It drives the service over HTTP only; it does not import its packages.
+package main

@@ -1,0 +1,87 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Request is one HTTP request as it goes over the wire.
+type Request struct {
+	Bytes  []byte
+	Events int    // that it carries
+	Want   []byte // body of the answer that acknowledges all of them; nil: any
+}
+
+// Plan says what Run sends.
+type Plan struct {
+	Address     string        // host:port, TCP
+	Connections int           // kept open, each with one request in flight
+	Threads     int           // 0 means 1; never more than Connections
+	Requests    []Request     // sent in turn
+	Status      int           // that acknowledges; 0 means 202
+	WarmUp      time.Duration // before the window; its answers count in Acked only
+	Window      time.Duration // what is measured; 0 needs Limit
+	Limit       int           // requests of each connection; 0: as many as fit into the time
+	Patience    time.Duration // for answers that are missing at the end; 0 means 30s
+	AtEnd       func()        // called when all answers are in and the connections still open; may be nil
+}
+
+// Result is what came back.
+type Result struct {
+	Requests   int64         // acknowledged within the window
+	Events     int64         // of these requests
+	Window     time.Duration // that was measured
+	Acked      int64         // events acknowledged from beginning to end
+	Failures   int64         // requests with another answer, or connections that ended
+	Failure    string        // the first of them; "" when there are none
+	Unanswered int64         // requests without any answer
+	Begun      time.Time     // before the first write
+	Ended      time.Time     // after the last answer
+	Latency    *hdrhistogram.Histogram
+}
+
+// Latencies are recorded in microseconds, exact to three digits, up to a minute.
+const (
+	latencyMax    = 60_000_000
+	latencyDigits = 3
+)
+
+// Rate returns the events acknowledged per second of the window.
+func (r *Result) Rate() float64 {
+	if r.Window <= 0 {
+		return 0
+	}
+	return float64(r.Events) / r.Window.Seconds()
+}
+
+// Percentile returns the latency that p per cent of the requests of the window did not exceed.
+func (r *Result) Percentile(p float64) time.Duration {
+	return time.Duration(r.Latency.ValueAtPercentile(p)) * time.Microsecond
+}
+
+func (p Plan) withDefaults() (Plan, error) {
+	if p.Threads == 0 {
+		p.Threads = 1
+	}
+	if p.Status == 0 {
+		p.Status = 202
+	}
+	if p.Patience == 0 {
+		p.Patience = 30 * time.Second
+	}
+	switch {
+	case p.Connections < 1:
+		return p, errors.New("a plan needs connections")
+	case len(p.Requests) == 0:
+		return p, errors.New("a plan needs requests")
+	case p.Window <= 0 && p.Limit <= 0:
+		return p, errors.New("a plan needs a window or a limit")
+	case p.Threads < 1:
+		return p, fmt.Errorf("%d threads", p.Threads)
+	}
+	p.Threads = min(p.Threads, p.Connections)
+	return p, nil
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// options are the flags, and where the output goes.
+type options struct {
+	scenarios []string
+	seconds   float64 // of a window
+	rounds    int
+	weir      string // binary; "": build it
+	dir       string
+	threads   int // of the generator; 0: half of the cores
+	json      string
+	markdown  string
+	profiles  string
+
+	command       string // as it was given, for the report
+	out, progress io.Writer
+}
+
+// longest is the greatest length of a window, so that a slip of the pen does not fill a disk.
+const longest = 10 * time.Minute
+
+func (o *options) validate() error {
+	if o.threads == 0 {
+		o.threads = max(runtime.NumCPU()/2, 1)
+	}
+	var errs []error
+	if w := o.window(); w <= 0 || w > longest {
+		errs = append(errs, fmt.Errorf("--seconds: %g is not between 0 and %g", o.seconds, longest.Seconds()))
+	}
+	if o.rounds < 1 {
+		errs = append(errs, fmt.Errorf("--rounds: %d is not a number of rounds", o.rounds))
+	}
+	if o.threads < 0 {
+		errs = append(errs, fmt.Errorf("--threads: %d is not a number of threads", o.threads))
+	}
+	for _, name := range o.scenarios {
+		if name != "all" && !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == name }) {
+			errs = append(errs, fmt.Errorf("--scenario: there is no %q; write all or some of %s", name, strings.Join(scenarioNames(), ",")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (o *options) window() time.Duration { return time.Duration(o.seconds * float64(time.Second)) }
+
+// wants reports whether a scenario is to run.
+func (o *options) wants(s scenario) bool {
+	return slices.Contains(o.scenarios, "all") || slices.Contains(o.scenarios, s.name)
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+
+// profile takes a CPU profile while the load runs. The function that it returns waits for it, takes a heap profile, and
+// says what failed.
+func (l *lab) profile(ctx context.Context, s *server, c *benchCase, t *target) func() error {
+	if err := os.MkdirAll(l.profiles, 0o755); err != nil {
+		return func() error { return fmt.Errorf("make directory for profiles: %w", err) }
+	}
+	name := notInNames.ReplaceAllString(strings.ToLower(t.name+" "+c.name), "-")
+	keep := func(kind, path string) error {
+		err := get(ctx, s.admin+"/debug/pprof/"+path, func(r io.Reader) error {
+			return writeFile(filepath.Join(l.profiles, name+"."+kind+".pprof"), func(w io.Writer) error {
+				_, err := io.Copy(w, r)
+				return err
+			})
+		})
+		if err != nil {
+			return fmt.Errorf("take %s profile: %w", kind, err)
+		}
+		return nil
+	}
+	seconds := max(int(math.Ceil(l.window().Seconds())), 1)
+	taken := make(chan error, 1)
+	go func() { taken <- keep("cpu", fmt.Sprintf("profile?seconds=%d", seconds)) }()
+	return func() error { return errors.Join(<-taken, keep("heap", "heap")) }
+}

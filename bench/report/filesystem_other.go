@@ -1,0 +1,5 @@
+//go:build !linux
+
+package report
+
+func fileSystem(string) string { return "unknown file system" }

@@ -1,0 +1,133 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// Format is the version of the JSON form.
+const Format = 1
+
+// Report is everything that one call of the benchmark found.
+type Report struct {
+	Format   int       `json:"format"`
+	Command  string    `json:"command"`
+	Started  time.Time `json:"started"`
+	Seconds  float64   `json:"seconds"` // from start to end
+	Weir     string    `json:"weir"`    // what weir version says
+	Machine  Machine   `json:"machine"`
+	Cases    []Case    `json:"cases"`
+	Failures []string  `json:"failures"` // empty when all that was acknowledged arrived and no request failed
+}
+
+// Case is one load and the targets that it was put on.
+type Case struct {
+	Scenario    string `json:"scenario"`
+	Name        string `json:"name"`
+	Connections int    `json:"connections"`
+	Events      int    `json:"events_per_request"`
+	EventBytes  int    `json:"event_bytes"`
+	Rows        []Row  `json:"rows"`
+}
+
+// Row is one target.
+type Row struct {
+	Target string  `json:"target"`
+	Rounds []Round `json:"rounds"`
+}
+
+// Round is one run of a target under a load. Times are in the unit of the name, rates in events.
+type Round struct {
+	Rate          float64 `json:"acked_per_second"`     // within the window
+	Delivered     float64 `json:"delivered_per_second"` // from first post to last delivery; 0 when nothing is delivered
+	Acked         int64   `json:"acked_events"`         // from beginning to end
+	P50           float64 `json:"p50_ms"`
+	P99           float64 `json:"p99_ms"`
+	P999          float64 `json:"p999_ms"`
+	CPU           float64 `json:"cpu_seconds_per_million"` // of the target, delivery included
+	GeneratorCPU  float64 `json:"generator_cpu_seconds_per_million"`
+	PeakMegabytes float64 `json:"peak_megabytes"` // VmHWM; 1 MB is 10^6 bytes
+}
+
+// Median returns the median of f over the rounds; 0 without rounds.
+func (r *Row) Median(f func(Round) float64) float64 {
+	values := make([]float64, len(r.Rounds))
+	for i := range r.Rounds {
+		values[i] = f(r.Rounds[i])
+	}
+	return median(values)
+}
+
+// Spread returns the least and the greatest of f over the rounds.
+func (r *Row) Spread(f func(Round) float64) (least, greatest float64) {
+	for i, round := range r.Rounds {
+		v := f(round)
+		if i == 0 {
+			least, greatest = v, v
+		}
+		least, greatest = min(least, v), max(greatest, v)
+	}
+	return least, greatest
+}
+
+// Share returns the median over the pairs of rounds of r's rate divided by that of the row named target; ok is
+// false when there is no such row, or it is r.
+func (c *Case) Share(r *Row, target string) (share float64, ok bool) {
+	for i := range c.Rows {
+		base := &c.Rows[i]
+		if base.Target != target || base == r || r.Target == target {
+			continue
+		}
+		var shares []float64
+		for j := range min(len(r.Rounds), len(base.Rounds)) {
+			if base.Rounds[j].Rate > 0 {
+				shares = append(shares, r.Rounds[j].Rate/base.Rounds[j].Rate)
+			}
+		}
+		return median(shares), len(shares) > 0
+	}
+	return 0, false
+}
+
+func median(values []float64) float64 {
+	n := len(values)
+	if n == 0 {
+		return 0
+	}
+	values = slices.Sorted(slices.Values(values))
+	if n%2 == 1 {
+		return values[n/2]
+	}
+	return (values[n/2-1] + values[n/2]) / 2
+}
+
+// Add puts a round into its case and row, which are made when they are not there.
+func (r *Report) Add(c Case, target string, round Round) {
+	i := slices.IndexFunc(r.Cases, func(have Case) bool { return have.Scenario == c.Scenario && have.Name == c.Name })
+	if i < 0 {
+		c.Rows = nil
+		r.Cases = append(r.Cases, c)
+		i = len(r.Cases) - 1
+	}
+	rows := &r.Cases[i].Rows
+	j := slices.IndexFunc(*rows, func(have Row) bool { return have.Target == target })
+	if j < 0 {
+		*rows = append(*rows, Row{Target: target})
+		j = len(*rows) - 1
+	}
+	(*rows)[j].Rounds = append((*rows)[j].Rounds, round)
+}
+
+// JSON writes the report for programs.
+func (r *Report) JSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(r); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func sample() *Report {
+	r := &Report{Format: Format, Command: "bench --scenario ack", Started: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC), Seconds: 12, Weir: "weir 1",
+		Machine: Machine{Cores: 2, CPU: "abacus", Kernel: "linux 1", FileSystem: "ext4", Go: "go1"}, Failures: []string{}}
+	c := Case{Scenario: "ack", Name: "64 connections", Connections: 64, Events: 1, EventBytes: 320}
+	// weir's rounds are half, a quarter and a tenth of its neighbours: the share is of pairs, not of medians.
+	for i, rates := range [][2]float64{{100_000, 50_000}, {200_000, 50_000}, {30_000, 3_000}} {
+		r.Add(c, "noop", Round{Rate: rates[0], P50: 1, P99: 2, P999: 3, CPU: 4, PeakMegabytes: 10})
+		r.Add(c, "weir", Round{Rate: rates[1], Delivered: float64(1000 * (i + 1)), P50: 1, P99: 2, P999: 3, CPU: 4, PeakMegabytes: float64(60 + i)})
+	}
+	return r
+}
+
+func TestCase_Share_IsOfNeighbouringRounds(t *testing.T) {
+	c := &sample().Cases[0]
+	weir := &c.Rows[1]
+	if share, ok := c.Share(weir, "noop"); !ok || share != 0.25 {
+		t.Errorf("share %v, %v; want 0.25", share, ok)
+	}
+	if _, ok := c.Share(weir, "bare"); ok {
+		t.Error("a share of a target that did not run")
+	}
+	if _, ok := c.Share(&c.Rows[0], "noop"); ok {
+		t.Error("a share of itself")
+	}
+	if got := weir.Median(rate); got != 50_000 {
+		t.Errorf("median %v", got)
+	}
+	if least, most := weir.Spread(rate); least != 3_000 || most != 50_000 {
+		t.Errorf("spread %v to %v", least, most)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for want, values := range map[float64][]float64{0: nil, 3: {3}, 2: {3, 1}, 5: {9, 1, 5}} {
+		if got := median(values); got != want {
+			t.Errorf("median of %v is %v", values, got)
+		}
+	}
+}
+
+func TestReport_Writers(t *testing.T) {
+	r := sample()
+	r.Failures = append(r.Failures, "one event is missing")
+	var tableText, markdown, js bytes.Buffer
+	for _, err := range []error{r.Table(&tableText), r.Markdown(&markdown), r.JSON(&js)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range map[string]string{"table": tableText.String(), "Markdown": markdown.String()} {
+		for _, want := range []string{"64 connections", "noop", "weir", "50,000", "0.25", "2,000", "62", "abacus", "ext4", "one event is missing", "2026-03-04"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the %s lacks %q:\n%s", name, want, text)
+			}
+		}
+		if figures, _, _ := strings.Cut(text, Explained); strings.Contains(figures, "of bare") {
+			t.Errorf("the %s has an empty column:\n%s", name, text)
+		}
+	}
+	var back Report
+	if err := json.Unmarshal(js.Bytes(), &back); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(back, *r) {
+		t.Errorf("JSON gave back\n%+v\nwant\n%+v", back, *r)
+	}
+}
+
+func TestNewMachine(t *testing.T) {
+	m := NewMachine(t.TempDir(), 1500*time.Microsecond)
+	if m.Cores < 1 || m.Go == "" || m.FileSystem == "" || m.SyncMillis != 1.5 {
+		t.Errorf("machine %+v", m)
+	}
+	if _, err := os.Stat("/proc/meminfo"); err == nil && m.MemoryGB <= 0 {
+		t.Errorf("machine %+v", m)
+	}
+}

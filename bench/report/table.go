@@ -1,0 +1,198 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// column is one column of the tables.
+type column struct {
+	name string
+	cell func(c *Case, r *Row) string // "" when there is nothing to say
+}
+
+func rate(x Round) float64      { return x.Rate }
+func delivered(x Round) float64 { return x.Delivered }
+
+var columns = []column{
+	{"case", func(c *Case, _ *Row) string { return c.Name }},
+	{"target", func(_ *Case, r *Row) string { return r.Target }},
+	{"acked/s", func(_ *Case, r *Row) string { return count(r.Median(rate)) }},
+	{"least-most", func(_ *Case, r *Row) string { return spread(r, rate) }},
+	{"of noop", func(c *Case, r *Row) string { return share(c, r, "noop") }},
+	{"of bare", func(c *Case, r *Row) string { return share(c, r, "bare") }},
+	{"end to end/s", func(_ *Case, r *Row) string { return count(r.Median(delivered)) }},
+	{"least-most", func(_ *Case, r *Row) string { return spread(r, delivered) }},
+	{"p50 ms", func(_ *Case, r *Row) string { return millis(r.Median(func(x Round) float64 { return x.P50 })) }},
+	{"p99", func(_ *Case, r *Row) string { return millis(r.Median(func(x Round) float64 { return x.P99 })) }},
+	{"p99.9", func(_ *Case, r *Row) string { return millis(r.Median(func(x Round) float64 { return x.P999 })) }},
+	{"CPU s/M", func(_ *Case, r *Row) string { return small(r.Median(func(x Round) float64 { return x.CPU })) }},
+	{"generator", func(_ *Case, r *Row) string { return small(r.Median(func(x Round) float64 { return x.GeneratorCPU })) }},
+	{"peak MB", func(_ *Case, r *Row) string {
+		_, most := r.Spread(func(x Round) float64 { return x.PeakMegabytes })
+		return count(most)
+	}},
+}
+
+// Explained says what the columns mean, for below the tables.
+const Explained = `acked/s, end to end/s: events a second, median of the rounds (least and most beside it); end to end: from the first post to the
+last delivery. of noop, of bare: share of that target's acked/s, median of neighbouring rounds. p50, p99, p99.9: time of a request.
+CPU s/M: processor seconds of the target for a million events, delivery included (generator: of the load generator); peak MB: VmHWM.`
+
+// Table writes the report for a terminal.
+func (r *Report) Table(w io.Writer) error {
+	var b strings.Builder
+	r.each(func(scenario string, cells [][]string) {
+		tw := table.NewWriter()
+		tw.SetStyle(table.StyleLight)
+		tw.Style().Format.Header = text.FormatDefault
+		tw.Style().Title.Format = text.FormatDefault
+		tw.SetTitle(scenario)
+		for i, row := range cells {
+			out := make(table.Row, len(row))
+			for j := range row {
+				out[j] = row[j]
+			}
+			if i == 0 {
+				tw.AppendHeader(out)
+				continue
+			}
+			if i > 1 && row[0] != cells[i-1][0] {
+				tw.AppendSeparator()
+			} else if i > 1 {
+				out[0] = "" // the case is the one above
+			}
+			tw.AppendRow(out)
+		}
+		tw.SetColumnConfigs(rightAligned(len(cells[0])))
+		b.WriteString(tw.Render() + "\n")
+	})
+	b.WriteString(Explained + "\n\n" + r.Machine.String() + "\n" + r.origin() + "\n")
+	for _, f := range r.Failures {
+		b.WriteString("FAILED: " + f + "\n")
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("write table: %w", err)
+	}
+	return nil
+}
+
+func rightAligned(n int) []table.ColumnConfig {
+	configs := make([]table.ColumnConfig, 0, n)
+	for i := 3; i <= n; i++ { // numbers from 1; the first two are names
+		configs = append(configs, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	return configs
+}
+
+// Markdown writes the report for a document.
+func (r *Report) Markdown(w io.Writer) error {
+	var b strings.Builder
+	r.each(func(scenario string, cells [][]string) {
+		b.WriteString("### " + scenario + "\n\n")
+		for i, row := range cells {
+			b.WriteString("| " + strings.Join(row, " | ") + " |\n")
+			if i == 0 {
+				b.WriteString("| --- | --- |" + strings.Repeat(" ---: |", len(row)-2) + "\n")
+			}
+		}
+		b.WriteString("\n")
+	})
+	b.WriteString(Explained + "\n\n" + r.Machine.String() + "\n\n`" + r.Command + "`\n\n" + r.origin() + "\n")
+	for _, f := range r.Failures {
+		b.WriteString("\n**Failed:** " + f + "\n")
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("write Markdown: %w", err)
+	}
+	return nil
+}
+
+func (r *Report) origin() string {
+	return fmt.Sprintf("%s, %s, took %.0f s", r.Weir, r.Started.UTC().Format("2006-01-02 15:04 MST"), r.Seconds)
+}
+
+// each calls f for each scenario with its cells, headers first, without the columns that are empty.
+func (r *Report) each(f func(scenario string, cells [][]string)) {
+	for i := 0; i < len(r.Cases); {
+		scenario := r.Cases[i].Scenario
+		var lines [][]string
+		for ; i < len(r.Cases) && r.Cases[i].Scenario == scenario; i++ {
+			c := &r.Cases[i]
+			for j := range c.Rows {
+				line := make([]string, len(columns))
+				for k, col := range columns {
+					line[k] = col.cell(c, &c.Rows[j])
+				}
+				lines = append(lines, line)
+			}
+		}
+		f(scenario, withoutEmpty(lines))
+	}
+}
+
+func withoutEmpty(lines [][]string) [][]string {
+	cells := make([][]string, 1+len(lines))
+	for k, col := range columns {
+		empty := true
+		for _, line := range lines {
+			empty = empty && line[k] == ""
+		}
+		if empty {
+			continue
+		}
+		cells[0] = append(cells[0], col.name)
+		for i, line := range lines {
+			cells[1+i] = append(cells[1+i], line[k])
+		}
+	}
+	return cells
+}
+
+func share(c *Case, r *Row, target string) string {
+	if s, ok := c.Share(r, target); ok {
+		return fmt.Sprintf("%.2f", s)
+	}
+	return ""
+}
+
+func spread(r *Row, f func(Round) float64) string {
+	least, most := r.Spread(f)
+	if most == 0 {
+		return ""
+	}
+	return short(least) + "-" + short(most)
+}
+
+func short(v float64) string {
+	if v < 10_000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.0fk", v/1000)
+}
+
+func count(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return humanize.Comma(int64(v + 0.5))
+}
+
+func millis(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func small(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", v)
+}

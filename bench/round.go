@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/weirlog/weir/bench/load"
+	"github.com/weirlog/weir/bench/report"
+)
+
+// variants is how many different requests of a case are sent in turn, bounded by variantBytes together.
+const (
+	variants     = 512
+	variantBytes = 16 << 20
+)
+
+// runRound puts the load of a case on a fresh server and checks what came of it. problems are what fails the run;
+// err is why the round could not be carried out.
+func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool) (round report.Round, problems []string, err error) {
+	dir, err := os.MkdirTemp(l.dir, "round-")
+	if err != nil {
+		return round, nil, fmt.Errorf("make a directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s, err := t.start(ctx, l, dir, c)
+	if err != nil {
+		return round, nil, fmt.Errorf("start: %w", err)
+	}
+	defer s.close()
+
+	profiled := func() error { return nil }
+	if first && l.profiles != "" && s.admin != "" {
+		profiled = l.profile(ctx, s, c, t)
+	}
+	before, err := readUsage(s.process.cmd.Process.Pid)
+	if err != nil {
+		return round, nil, err
+	}
+	own, err := readUsage(os.Getpid())
+	if err != nil {
+		return round, nil, err
+	}
+	result, err := load.Run(ctx, l.plan(c, s))
+	if err != nil {
+		return round, nil, fmt.Errorf("load: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return round, nil, context.Cause(ctx)
+	}
+	ownAfter, err := readUsage(os.Getpid())
+	if err != nil {
+		return round, nil, err
+	}
+	end, problems := s.check(ctx, result)
+	after, err := readUsage(s.process.cmd.Process.Pid)
+	if err != nil {
+		return round, problems, fmt.Errorf("%w (it has ended?)\n%s", err, s.process.tail())
+	}
+	round = figures(result, s, end)
+	if millions := float64(result.Acked) / 1e6; millions > 0 {
+		round.CPU = (after.cpu - before.cpu).Seconds() / millions
+		round.GeneratorCPU = (ownAfter.cpu - own.cpu).Seconds() / millions
+	}
+	round.PeakMegabytes = float64(after.peak) / 1e6
+	return round, problems, profiled()
+}
+
+// plan is the load of a case on a server.
+func (l *lab) plan(c *benchCase, s *server) load.Plan {
+	n := min(variants, max(variantBytes/(c.events*c.eventBytes), 1))
+	p := load.Plan{
+		Address: s.address, Connections: c.connections, Threads: l.threads,
+		Requests: load.Make(s.address, load.Shape{Path: s.path, Events: c.events, EventBytes: c.eventBytes, Variants: n, Seed: 1}),
+		WarmUp:   l.window() / 5, Window: l.window(),
+	}
+	if c.once {
+		p.WarmUp, p.Window, p.Limit = 0, 0, 1
+	}
+	return p
+}
+
+// check holds what was acknowledged against what was asked and what arrived.
+func (s *server) check(ctx context.Context, r *load.Result) (end time.Time, problems []string) {
+	if r.Failures > 0 {
+		problems = append(problems, fmt.Sprintf("%d requests failed, the first: %s", r.Failures, r.Failure))
+	}
+	if r.Unanswered > 0 {
+		problems = append(problems, fmt.Sprintf("%d requests had no answer", r.Unanswered))
+	}
+	if r.Acked == 0 {
+		problems = append(problems, "nothing was acknowledged")
+	}
+	if s.arrived == nil {
+		return r.Ended, problems
+	}
+	end, err := s.arrived(ctx, r.Acked)
+	if err != nil {
+		problems = append(problems, err.Error())
+	}
+	return end, problems
+}
+
+// figures are what the load itself tells.
+func figures(r *load.Result, s *server, end time.Time) report.Round {
+	millis := func(p float64) float64 { return r.Percentile(p).Seconds() * 1e3 }
+	round := report.Round{Rate: r.Rate(), Acked: r.Acked, P50: millis(50), P99: millis(99), P999: millis(99.9)}
+	if s.delivers {
+		round.Delivered = float64(r.Acked) / end.Sub(r.Begun).Seconds()
+	}
+	return round
+}

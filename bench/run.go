@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/weirlog/weir/bench/report"
+)
+
+// lab is one run of the benchmark.
+type lab struct {
+	options
+	self     string   // this binary
+	childEnv []string // added to the environment of its children
+	weir     string   // binary to measure
+	dir      string   // of everything that the run writes, but for the reports
+	report   report.Report
+}
+
+// weirPackage is what is built when no binary is given.
+const weirPackage = "github.com/weirlog/weir/cmd/weir"
+
+// run runs the chosen scenarios and writes the reports.
+func run(ctx context.Context, o options) (err error) {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	l := &lab{options: o}
+	if l.self, err = os.Executable(); err != nil {
+		return fmt.Errorf("find the own binary: %w", err)
+	}
+	if l.dir, err = os.MkdirTemp(o.dir, "weir-bench-"); err != nil {
+		return fmt.Errorf("make a directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(l.dir)) }()
+	if err := l.prepare(ctx); err != nil {
+		return err
+	}
+	for _, s := range scenarios {
+		if !o.wants(s) {
+			continue
+		}
+		for i := range s.cases {
+			if err := l.runCase(ctx, s.name, &s.cases[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return l.finish()
+}
+
+// prepare builds weir and looks at the machine.
+func (l *lab) prepare(ctx context.Context) error {
+	l.report = report.Report{Format: report.Format, Command: l.command, Started: time.Now(), Failures: []string{}}
+	sync, err := probeDisk(l.dir)
+	if err != nil {
+		return err
+	}
+	l.report.Machine = report.NewMachine(l.dir, sync)
+	if l.report.Machine.FileSystem == "tmpfs" {
+		l.say("warning: %s is memory, not a disk, and its fsync does nothing; choose another with --dir", l.dir)
+	}
+	if l.weir = l.options.weir; l.weir == "" {
+		l.say("building weir")
+		l.weir = filepath.Join(l.dir, "weir")
+		build := exec.CommandContext(ctx, "go", "build", "-o", l.weir, weirPackage)
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build weir: %w\n%s", err, out)
+		}
+	}
+	version, err := exec.CommandContext(ctx, l.weir, "version").Output()
+	if err != nil {
+		return fmt.Errorf("ask %s for its version: %w", l.weir, err)
+	}
+	l.report.Weir = strings.Join(strings.Fields(string(version)), " ")
+	return nil
+}
+
+// runCase runs all rounds of one case, the targets in turn.
+func (l *lab) runCase(ctx context.Context, scenario string, c *benchCase) error {
+	info := report.Case{Scenario: scenario, Name: c.name, Connections: c.connections, Events: c.events, EventBytes: c.eventBytes}
+	for n := range l.rounds {
+		for _, t := range c.targets {
+			round, problems, err := l.runRound(ctx, c, &t, n == 0)
+			if err != nil {
+				return fmt.Errorf("%s, %s, %s: %w", scenario, c.name, t.name, err)
+			}
+			l.report.Add(info, t.name, round)
+			l.say("%-8s  %-44s  round %d/%d  %-22s %9.0f acked/s %9.0f end to end/s  p99 %6.2f ms  %4.0f MB",
+				scenario, c.name, n+1, l.rounds, t.name, round.Rate, round.Delivered, round.P99, round.PeakMegabytes)
+			for _, p := range problems {
+				p = fmt.Sprintf("%s, %s, %s, round %d: %s", scenario, c.name, t.name, n+1, p)
+				l.report.Failures = append(l.report.Failures, p)
+				l.say("FAILED: %s", p)
+			}
+		}
+	}
+	return nil
+}
+
+// say prints a line of progress.
+func (l *lab) say(format string, args ...any) {
+	fmt.Fprintf(l.progress, format+"\n", args...) //nolint:errcheck // progress is for whoever looks
+}
+
+// finish writes the reports.
+func (l *lab) finish() error {
+	l.report.Seconds = time.Since(l.report.Started).Seconds()
+	err := l.report.Table(l.out)
+	if l.json != "" {
+		err = errors.Join(err, writeFile(l.json, l.report.JSON))
+	}
+	if l.markdown != "" {
+		err = errors.Join(err, writeFile(l.markdown, l.report.Markdown))
+	}
+	if len(l.report.Failures) > 0 {
+		err = errors.Join(err, errFailed)
+	}
+	return err
+}

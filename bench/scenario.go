@@ -1,0 +1,70 @@
+package main
+
+import "strings"
+
+// scenario is a table of cases.
+type scenario struct {
+	name  string
+	help  string
+	cases []benchCase
+}
+
+// benchCase is one load and the targets that it is put on, which take turns in this order.
+type benchCase struct {
+	name        string
+	connections int
+	events      int // of each request
+	eventBytes  int
+	once        bool // each connection sends one request and then stays open, idle
+	targets     []target
+}
+
+// scenarios are all that there is, in the order in which they run.
+var scenarios = []scenario{
+	{
+		name: "ack",
+		help: "how fast events are acknowledged, beside a server that does nothing and a bare log",
+		cases: []benchCase{
+			{name: "1 event a request, 64 connections", connections: 64, events: 1, eventBytes: 320, targets: ackTargets},
+			{name: "1 event a request, 1,024 connections", connections: 1024, events: 1, eventBytes: 320, targets: ackTargets},
+			{name: "100 events a request, 16 connections", connections: 16, events: 100, eventBytes: 320, targets: ackTargets},
+		},
+	},
+	{
+		name: "delivery",
+		help: "from the first post to the last delivery into a counting Elasticsearch",
+		cases: []benchCase{
+			{name: "100 events a request, 16 connections", connections: 16, events: 100, eventBytes: 320, targets: []target{weir, weirScript}},
+		},
+	},
+	{
+		name: "memory",
+		help: "peak memory of weir where it should need most",
+		cases: []benchCase{
+			{name: "1 event a request, 1,024 connections", connections: 1024, events: 1, eventBytes: 320, targets: []target{weirScript}},
+			{name: "1,000 events of 1,000 B a request, 64 connections", connections: 64, events: 1000, eventBytes: 1000, targets: []target{weirScript}},
+			{name: "10,000 connections, idle after one request each", connections: 10_000, events: 1, eventBytes: 320, once: true, targets: []target{weir}},
+		},
+	},
+}
+
+// ackTargets: weir is measured twice, because on a small machine delivery takes the cores that
+// acknowledging needs. "weir" does all its work meanwhile; "weir, sink away" fills its log only.
+var ackTargets = []target{noop, bare, weir, weirAway}
+
+func scenarioNames() []string {
+	names := make([]string, len(scenarios))
+	for i, s := range scenarios {
+		names[i] = s.name
+	}
+	return names
+}
+
+func scenarioHelp() string {
+	var b strings.Builder
+	b.WriteString("Scenarios:\n")
+	for _, s := range scenarios {
+		b.WriteString("  " + s.name + strings.Repeat(" ", 10-len(s.name)) + s.help + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// target is a server that can be measured.
+type target struct {
+	name  string // in the report
+	start func(ctx context.Context, l *lab, dir string, c *benchCase) (*server, error)
+}
+
+var (
+	noop       = target{"noop", startBaseline("noop")}
+	bare       = target{"bare", startBaseline("bare")}
+	weir       = target{"weir", weirSetup{}.start}
+	weirAway   = target{"weir, sink away", weirSetup{away: true}.start}
+	weirScript = target{"weir, ten-line script", weirSetup{script: true}.start}
+)
+
+// server is a running target.
+type server struct {
+	address string // of its ingest listener
+	path    string // to post to
+	process *process
+	others  []*process // that it needs
+	admin   string     // URL; "" when it has none
+
+	// arrived waits until everything acknowledged is where it belongs, and returns when the last of it came. nil:
+	// the target keeps nothing. The error says what is missing or doubled.
+	arrived func(ctx context.Context, acked int64) (time.Time, error)
+	// delivers says that arrived means delivered.
+	delivers bool
+}
+
+func (s *server) close() {
+	s.process.kill()
+	for _, p := range s.others {
+		p.kill()
+	}
+}
+
+// startPatience bounds a start, stallPatience a delivery that makes no progress.
+const (
+	startPatience = 30 * time.Second
+	stallPatience = 20 * time.Second
+)
+
+// startBaseline returns the start of a server of package baseline.
+func startBaseline(kind string) func(context.Context, *lab, string, *benchCase) (*server, error) {
+	return func(ctx context.Context, l *lab, dir string, c *benchCase) (*server, error) {
+		p, address, err := startChild(ctx, l, dir, kind, c.events)
+		if err != nil {
+			return nil, err
+		}
+		return &server{address: address, path: "/ingest", process: p}, nil
+	}
+}
+
+// startChild starts this binary as one of its children and returns where it listens.
+func startChild(ctx context.Context, l *lab, dir, kind string, accepted int) (*process, string, error) {
+	file := filepath.Join(dir, kind+".address")
+	p, err := startProcess(ctx, kind, dir, l.childEnv, l.self, "child", kind, "--address-file", file, "--dir", dir, "--accepted", fmt.Sprint(accepted))
+	if err != nil {
+		return nil, "", err
+	}
+	var address []byte
+	err = p.await(ctx, startPatience, func() bool {
+		var err error
+		address, err = os.ReadFile(file)
+		return err == nil
+	})
+	if err != nil {
+		p.kill()
+		return nil, "", err
+	}
+	return p, string(address), nil
+}
+
+// serve runs a server until ctx ends.
+func serve(ctx context.Context, ln net.Listener, s *fasthttp.Server) error {
+	shutdown := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() { shutdown <- s.Shutdown() })
+	err := s.Serve(ln)
+	if !stop() {
+		err = errors.Join(err, <-shutdown)
+	}
+	return err
+}
+
+// freeAddress returns an address of the loopback on which nobody listens. Somebody else may take it before
+// the child does; then the child says so and the run fails.
+func freeAddress() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return ln.Addr().String(), ln.Close()
+}
+
+// control is the client of admin listeners and of the sink. It keeps no connections: they would outlive the server.
+var control = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	_ "embed" // the script
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed testdata/ten_lines.lua
+var tenLines []byte
+
+// weirSetup is how weir is configured; everything else is its default.
+type weirSetup struct {
+	script bool // events pass the ten-line script
+	away   bool // the destination refuses connections
+}
+
+// awayAddress refuses connections: nothing listens on port 1.
+const awayAddress = "http://127.0.0.1:1"
+
+// start starts weir and, unless it is away, a counting Elasticsearch.
+func (w weirSetup) start(ctx context.Context, l *lab, dir string, c *benchCase) (_ *server, err error) {
+	s := &server{path: "/ingest", delivers: !w.away}
+	defer func() {
+		if err != nil {
+			for _, p := range s.others {
+				p.kill()
+			}
+			if s.process != nil {
+				s.process.kill()
+			}
+		}
+	}()
+	destination := awayAddress
+	if !w.away {
+		sink, address, err := startChild(ctx, l, dir, "sink", 0)
+		if err != nil {
+			return nil, err
+		}
+		s.others = append(s.others, sink)
+		destination = "http://" + address
+	}
+	ingest, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	env := []string{
+		"WEIR_DATA_DIR=" + filepath.Join(dir, "data"), "WEIR_INGEST_LISTEN=" + ingest, "WEIR_ADMIN_LISTEN=" + admin,
+		"WEIR_ELASTICSEARCH_ADDRESSES=" + destination, "WEIR_LOG_LEVEL=warn", "WEIR_CONFIG=",
+		// The last batch of a round is seldom full; with the default of 1s the round would end by waiting for it.
+		"WEIR_FLUSH_LINGER=50ms",
+	}
+	if w.script {
+		path := filepath.Join(dir, "ten_lines.lua")
+		if err := os.WriteFile(path, tenLines, 0o600); err != nil {
+			return nil, fmt.Errorf("write script: %w", err)
+		}
+		env = append(env, "WEIR_TRANSFORM_SCRIPT="+path)
+	}
+	if s.process, err = startProcess(ctx, "weir", dir, env, l.weir, "serve"); err != nil {
+		return nil, err
+	}
+	s.address, s.admin = ingest, "http://"+admin
+	if err := s.process.await(ctx, startPatience, func() bool { return get(ctx, s.admin+"/readyz", nil) == nil }); err != nil {
+		return nil, err
+	}
+	if w.away {
+		s.arrived = func(ctx context.Context, acked int64) (time.Time, error) { return durable(ctx, s.admin, acked) }
+	} else {
+		s.arrived = func(ctx context.Context, acked int64) (time.Time, error) { return delivered(ctx, destination, acked) }
+	}
+	return s, nil
+}
+
+// delivered waits until the sink has everything and checks that it has nothing more.
+func delivered(ctx context.Context, sink string, acked int64) (time.Time, error) {
+	var stats struct{ Created, Failed, Conflicts int64 }
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	last, moved := int64(0), time.Now()
+	for {
+		err := get(ctx, sink+"/_elastictest/stats", func(r io.Reader) error { return json.NewDecoder(r).Decode(&stats) })
+		now := time.Now()
+		switch {
+		case err != nil:
+			return now, fmt.Errorf("ask the sink: %w", err)
+		case stats.Created >= acked || now.Sub(moved) > stallPatience:
+			return now, compare(acked, stats.Created, stats.Failed+stats.Conflicts)
+		case stats.Created > last:
+			last, moved = stats.Created, now
+		}
+		select {
+		case <-ctx.Done():
+			return now, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// compare says what is missing or too much.
+func compare(acked, created, failed int64) error {
+	switch {
+	case failed > 0:
+		return fmt.Errorf("%d of %d acknowledged events: the sink refused %d", acked-created, acked, failed)
+	case created < acked:
+		return fmt.Errorf("%d of %d acknowledged events were not delivered", acked-created, acked)
+	case created > acked:
+		return fmt.Errorf("%d events were acknowledged and %d delivered", acked, created)
+	}
+	return nil
+}
+
+// durable checks that the log ends with the last acknowledged event.
+func durable(ctx context.Context, admin string, acked int64) (time.Time, error) {
+	offset, err := metric(ctx, admin, "weir_wal_durable_offset")
+	now := time.Now()
+	if err != nil {
+		return now, err
+	}
+	if int64(offset) != acked {
+		return now, fmt.Errorf("%d events were acknowledged and the log ends at offset %.0f", acked, offset)
+	}
+	return now, nil
+}
+
+// metric returns the value of a metric without labels.
+func metric(ctx context.Context, admin, name string) (value float64, err error) {
+	found := false
+	err = get(ctx, admin+"/metrics", func(r io.Reader) error {
+		lines := bufio.NewScanner(r)
+		for lines.Scan() && !found {
+			if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+				found = true
+				if value, err = strconv.ParseFloat(text, 64); err != nil {
+					return fmt.Errorf("read metric %s: %w", name, err)
+				}
+			}
+		}
+		return lines.Err()
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("weir has no metric %s", name)
+	}
+	return value, err
+}
+
+// get sends a GET and gives the body of a 200 answer to read, which may be nil.
+func get(ctx context.Context, url string, read func(io.Reader) error) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	resp, err := control.Do(req)
+	if err != nil {
+		return err // it names method and URL
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // only to say more
+		return fmt.Errorf("GET %s: %s: %s", url, resp.Status, text)
+	}
+	if read == nil {
+		return nil
+	}
+	return read(resp.Body)
+}
