@@ -17,6 +17,7 @@ import (
 // commands is the command table: one constructor a line, in the order of the help.
 var commands = []func(*app) *cobra.Command{
 	newCheckCmd,
+	newServeCmd,
 	newSendCmd,
 	newVersionCmd,
 }

@@ -26,7 +26,8 @@ func highestSettled(db *checkpoint.DB) wal.Offset {
 }
 
 // settledOffsets returns up to where each stream is settled in this log. A stream without a checkpoint,
-// or with one of a log that this one is not, begins at the oldest record.
+// or with one of a log that this one is not, begins at the oldest record. It stores what it decided, so
+// that a stream is known from its first day on, settled or not.
 func settledOffsets(streams []string, db *checkpoint.DB, log *wal.Log, logger *slog.Logger) (map[string]wal.Offset, error) {
 	settled := map[string]wal.Offset{}
 	oldest := log.FirstOffset() - 1
@@ -47,6 +48,9 @@ func settledOffsets(streams []string, db *checkpoint.DB, log *wal.Log, logger *s
 	}
 	if err := db.SetEpoch(log.Epoch()); err != nil {
 		return nil, fmt.Errorf("store log epoch: %w", err)
+	}
+	if err := db.Reset(log.Epoch(), settled); err != nil {
+		return nil, fmt.Errorf("store checkpoint: %w", err)
 	}
 	return settled, nil
 }

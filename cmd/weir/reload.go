@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"reflect"
+	"strings"
+	"syscall"
+)
+
+// reloadOnHangup reloads at SIGHUP until the function that it returns is called.
+func (s *service) reloadOnHangup() (stop func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range hangup {
+			if err := s.reload(context.Background()); err != nil {
+				s.logger.Error("reload refused; what was in force stays", "error", err)
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangup)
+		close(hangup)
+		<-done
+	}
+}
+
+// reload reads the configuration and the scripts again. The log level and the scripts' contents take
+// effect; other changes are named and wait for a restart.
+func (s *service) reload(context.Context) error {
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, t := range s.scripts {
+		errs = append(errs, t.Reload())
+	}
+	s.level.Set(logLevel(cfg.Log.Level))
+	if waiting := changedKeys(s.cfg, cfg); len(waiting) > 0 {
+		s.logger.Warn("these settings changed and take effect at the next start", "keys", strings.Join(waiting, " "))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	s.logger.Info("reloaded", "scripts", len(s.scripts), "log_level", cfg.Log.Level)
+	return nil
+}
+
+// changedKeys lists the settings that differ between two configurations and cannot change while the
+// service runs.
+func changedKeys(old, now *Config) []string {
+	var changed []string
+	for _, k := range configKeys {
+		if k.path == "log.level" || strings.HasPrefix(k.path, streamsPrefix) {
+			continue
+		}
+		if !reflect.DeepEqual(old.value(k.path).Interface(), now.value(k.path).Interface()) {
+			changed = append(changed, k.path)
+		}
+	}
+	if !reflect.DeepEqual(old.Streams, now.Streams) {
+		changed = append(changed, "streams")
+	}
+	return changed
+}

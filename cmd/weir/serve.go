@@ -1,0 +1,332 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/ingest"
+	"github.com/weirlog/weir/wal"
+)
+
+func newServeCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the service",
+		Long: `Runs the service: takes events over HTTP, has them on disk before it answers, and
+delivers them. Without a configuration it listens on 127.0.0.1:8080, keeps its data
+in ./data and delivers into an embedded, searchable store.
+
+SIGTERM or SIGINT: new requests are refused, what was accepted is delivered as far
+as shutdown_timeout allows, the rest is delivered after the next start. A second
+signal ends the process at once; nothing acknowledged is lost either way.
+SIGHUP: scripts and the log level are read again.`,
+		Example: `  weir serve
+  weir serve --config /etc/weir/weir.yaml
+  WEIR_ELASTICSEARCH_ADDRESSES=http://127.0.0.1:9200 weir serve`,
+		Args: cobra.NoArgs,
+	}
+	configFlag(cmd, "data-dir", "data_dir", "data directory")
+	configFlag(cmd, "listen", "ingest.listen", "address of the ingest listener")
+	configFlag(cmd, "admin", "admin.listen", "address of the admin listener")
+	configFlag(cmd, "log-level", "log.level", "debug, info, warn or error")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		load := func() (*Config, error) { return a.loadConfig(cmd) }
+		cfg, err := load()
+		if err != nil {
+			return err
+		}
+		level := new(slog.LevelVar)
+		logger := newLogger(a.stderr, cfg.Log, level)
+		s, err := openService(cfg, logger, level, load)
+		if err != nil {
+			return err
+		}
+		return s.run(cmd.Context())
+	}
+	return cmd
+}
+
+// newLogger makes the service's own log. Its level can be changed through level.
+func newLogger(w io.Writer, cfg LogConfig, level *slog.LevelVar) *slog.Logger {
+	level.Set(logLevel(cfg.Level))
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+func logLevel(name string) slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(name)); err != nil {
+		return slog.LevelInfo // the configuration was validated
+	}
+	return l
+}
+
+// service is the whole running system.
+//
+//	clients --> ingest --> log --> flusher --> sink
+//	                        |         |  \--> letters
+//	                        |         \-----> db (checkpoint)
+//	operators --> admin ----+---- all of them
+type service struct {
+	*parts
+	log     *wal.Log
+	flusher *flush.Flusher
+	reader  *wal.Reader
+	ingest  *ingest.Server
+	admin   *adminServer
+
+	level *slog.LevelVar
+	load  func() (*Config, error) // reads the configuration again
+}
+
+// openService builds the components in the order of their dependencies and binds the listeners. It
+// starts nothing.
+func openService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load func() (*Config, error)) (_ *service, err error) {
+	s := &service{level: level, load: load}
+	if s.parts, err = openParts(cfg, logger); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if s.log, err = wal.Open(s.dir.wal, wal.Options{
+		SegmentBytes: int64(cfg.WAL.SegmentBytes), MaxBytes: int64(cfg.WAL.MaxBytes), MinFreeBytes: int64(cfg.WAL.MinFreeBytes),
+		RepairDir: s.dir.repair, NextOffset: highestSettled(s.db) + 1, Logger: logger.With("component", "wal"), Metrics: wal.NewMetrics(s.registry),
+	}); err != nil {
+		return nil, explainDataDir(cfg.DataDir, err)
+	}
+	if err = s.buildFlusher(); err != nil {
+		return nil, err
+	}
+	if s.ingest, err = ingest.New(ingest.Options{
+		Log: s.log, Refused: refusedBodies{s.refused}, Listen: cfg.Ingest.Listen, SocketMode: os.FileMode(cfg.Ingest.SocketMode), Streams: cfg.StreamNames(),
+		MaxEventBytes: int64(cfg.Ingest.MaxEventBytes), MaxBodyBytes: int64(cfg.Ingest.MaxBodyBytes), MaxInFlightBytes: int64(cfg.Ingest.MaxInFlightBytes),
+		ReadTimeout: cfg.Ingest.ReadTimeout.Std(), IdleTimeout: cfg.Ingest.IdleTimeout.Std(), DrainTimeout: cfg.ShutdownTimeout.Std(),
+		Version: currentVersion().Version, Logger: logger.With("component", "ingest"), Metrics: ingest.NewMetrics(s.registry),
+	}); err != nil {
+		return nil, err
+	}
+	if err = s.ingest.Listen(); err != nil {
+		return nil, fmt.Errorf("ingest.listen: %w", err)
+	}
+	if s.admin, err = newAdminServer(s.adminParts()); err != nil {
+		return nil, err
+	}
+	if err = s.admin.Listen(); err != nil {
+		return nil, fmt.Errorf("admin.listen: %w", err)
+	}
+	return s, s.lock.Announce(s.admin.Addr())
+}
+
+// buildFlusher decides where delivery goes on and builds it.
+func (s *service) buildFlusher() error {
+	settled, err := settledOffsets(s.cfg.StreamNames(), s.db, s.log, s.logger)
+	if err != nil {
+		return err
+	}
+	if err := dropForgottenStreams(s.cfg.StreamNames(), s.db, s.log, s.logger); err != nil {
+		return err
+	}
+	streams := map[string]flush.Stream{}
+	least := s.log.DurableOffset()
+	for name, offset := range settled {
+		streams[name] = flush.Stream{Transformer: s.transformer(name), Route: s.route(name), Settled: offset}
+		least = min(least, offset)
+	}
+	s.reader = s.log.NewReader(least + 1)
+	f := &s.cfg.Flush
+	s.flusher = flush.New(flush.Options{
+		Source: s.reader, Sink: s.sink, Checkpoint: s.db, DeadLetters: s.letters, Streams: streams,
+		Epoch: s.log.Epoch(), Settled: least, Redelivered: s.log.DurableOffset(), Durable: s.log.DurableOffset, Settle: s.settle,
+		BatchBytes: int(f.BatchBytes), BatchEvents: f.BatchEvents, Linger: f.Linger.Std(), MaxInFlightBytes: int64(f.MaxInFlightBytes),
+		Workers: f.Workers, RetryMin: f.RetryMin.Std(), RetryMax: f.RetryMax.Std(),
+		Logger: s.logger.With("component", "flush"), Metrics: flush.NewMetrics(s.registry),
+	})
+	return nil
+}
+
+// adminParts is what the admin listener may look at and change.
+func (s *service) adminParts() *adminParts {
+	return &adminParts{
+		cfg: s.cfg, logger: s.logger.With("component", "admin"), log: s.log, db: s.db, letters: s.letters, refused: s.refused, replayer: s.replayer,
+		store: s.store, flusher: s.flusher, scripts: s.scripts, ready: s.log.Ready, reload: s.reload, registry: s.registry, started: time.Now(),
+	}
+}
+
+// settle follows a stored checkpoint: what was settled need not be remembered, nor kept in the log.
+func (s *service) settle(epoch wal.Epoch, upTo wal.Offset) error {
+	// Not the flusher's context: the last checkpoint of an orderly stop is followed as well.
+	if err := s.letters.ForgetSettled(context.Background(), epoch, upTo); err != nil {
+		return fmt.Errorf("forget settled letters: %w", err)
+	}
+	if _, err := s.log.Reclaim(upTo); err != nil {
+		return fmt.Errorf("reclaim log: %w", err)
+	}
+	return nil
+}
+
+// run runs the service until ctx ends, then shuts it down in the order in which data flows. It returns
+// nil after an orderly stop.
+func (s *service) run(ctx context.Context) error {
+	r := newRunner(s.logger)
+	// Each component has a context of its own, so that they can end one after the other.
+	admin := r.start("admin", s.admin.Run)
+	letters := r.start("letters", s.letters.Run)
+	refused := r.start("refused", s.refused.Run)
+	log := r.start("wal", s.log.Run)
+	scripts := r.start("lua", s.watchScripts)
+	flusher := r.start("flush", s.flusher.Run)
+	edge := r.start("ingest", s.ingest.Run)
+	stopHangup := s.reloadOnHangup()
+	s.greet()
+
+	failed := r.wait(ctx)
+	deadline := time.Now().Add(s.cfg.ShutdownTimeout.Std())
+	if failed == nil {
+		s.logger.Info("stopping: new requests are refused, what was accepted is delivered as far as time allows", "timeout", s.cfg.ShutdownTimeout.Std())
+	}
+	stopHangup()
+	edge.stop(deadline)     // refuse new requests, answer those in hand: they need the log
+	log.stop(deadline)      // commit what was accepted, close the log: the flusher sees its end
+	flusher.drain(deadline) // deliver what is left; after the deadline leave it to the next start
+	scripts.stop(deadline)  // the flusher needed them
+	letters.stop(deadline)  // the flusher was the last to put
+	refused.stop(deadline)
+	admin.stop(deadline) // last, so that people can watch
+	err := errors.Join(failed, r.errors(), s.reader.Close(), s.close())
+	if err == nil {
+		st := s.flusher.Status()
+		s.logger.Info("stopped", "settled_offset", st.Settled, "unsettled_records", st.Lag)
+	}
+	return err
+}
+
+// runner runs components and ends them in a chosen order.
+type runner struct {
+	logger *slog.Logger
+	died   chan error
+
+	mu   sync.Mutex
+	errs []error
+}
+
+type component struct {
+	name   string
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func newRunner(logger *slog.Logger) *runner {
+	return &runner{logger: logger, died: make(chan error, 16)}
+}
+
+// start runs a component until it is stopped. One that ends by itself with an error ends the service.
+func (r *runner) start(name string, run func(context.Context) error) *component {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &component{name: name, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		err := run(ctx)
+		if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return
+		}
+		err = fmt.Errorf("%s: %w", name, err)
+		if ctx.Err() == nil {
+			r.died <- err
+			return
+		}
+		r.mu.Lock()
+		r.errs = append(r.errs, err)
+		r.mu.Unlock()
+	}()
+	return c
+}
+
+// wait returns when ctx ends (nil) or a component has failed.
+func (r *runner) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-r.died:
+		r.logger.Error("a component failed; stopping", "error", err)
+		return err
+	}
+}
+
+func (r *runner) errors() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return errors.Join(r.errs...)
+}
+
+// stop ends the component's context and waits for it. The deadline is for components that finish work in
+// hand by themselves within the same time; waiting longer than a second past it means that one hangs.
+func (c *component) stop(deadline time.Time) {
+	c.cancel()
+	c.await(deadline.Add(time.Second))
+}
+
+// drain waits for the component to finish by itself, and ends it at the deadline.
+func (c *component) drain(deadline time.Time) {
+	if !c.await(deadline) {
+		c.stop(deadline.Add(time.Second))
+	}
+}
+
+func (c *component) await(deadline time.Time) bool {
+	timer := time.NewTimer(max(time.Until(deadline), 0))
+	defer timer.Stop()
+	select {
+	case <-c.done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// greet says where the service listens and where events go.
+func (s *service) greet() {
+	var addrs []string
+	for _, addr := range s.ingest.Addrs() {
+		addrs = append(addrs, addr.String())
+	}
+	st := s.log.Status()
+	s.logger.Info("weir is ready", "version", currentVersion().Version, "ingest", strings.Join(addrs, " "), "admin", "http://"+s.admin.Addr(),
+		"data_dir", s.cfg.DataDir, "destination", s.sink.Name(), "backlog_records", s.flusher.Status().Lag, "durable_offset", st.DurableOffset)
+	if s.store != nil {
+		s.logger.Info("events go to the embedded destination, which is for trying out and for small machines; to deliver to Elasticsearch, " +
+			"set elasticsearch.addresses in the configuration, or start with WEIR_ELASTICSEARCH_ADDRESSES=http://127.0.0.1:9200")
+	}
+}
+
+// watchScripts lets every script follow its file.
+func (s *service) watchScripts(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for path, t := range s.scripts {
+		wg.Go(func() {
+			if err := t.Run(ctx); err != nil && ctx.Err() == nil {
+				s.logger.Warn("the script's file cannot be watched; SIGHUP still reloads it", "script", path, "error", err)
+			}
+		})
+	}
+	wg.Wait()
+	<-ctx.Done()
+	return nil
+}
