@@ -2,6 +2,7 @@ package lua
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	glua "github.com/yuin/gopher-lua"
@@ -32,20 +33,22 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 // in the state's own goroutine; that makes the context a hook. So budget is a context.Context that counts,
 // and looks at the clock now and then. Native functions count their work with step and charge.
 //
-// An event that needs fewer steps than a window is never judged by the clock, so a goroutine that the
-// machine left waiting does not cost a short script its event.
+// Time is the processor time of the thread, where the system tells it: a busy machine does not cost a
+// script its event. From its first look at the clock on, the event therefore keeps its thread. An event
+// that needs fewer steps than a window never looks.
 type budget struct {
 	timeout   time.Duration
 	maxMemory int64
-	now       func() time.Time
+	now       func() time.Duration
 
-	steps    int       // until the next look at the clock
-	interval int       // steps between two looks, less than window while large values are about
-	started  time.Time // of the first look; zero before
-	memory   int64     // bytes allocated since reset, never given back
-	total    int64     // bytes allocated since the state was made
-	largest  int       // of the values that one instruction may have to walk
-	tripped  string    // type of the overrun, "" while there is none
+	steps    int           // until the next look at the clock
+	interval int           // steps between two looks, less than window while large values are about
+	started  time.Duration // the clock at the first look
+	timing   bool          // there was a first look; the thread is locked
+	memory   int64         // bytes allocated since reset, never given back
+	total    int64         // bytes allocated since the state was made
+	largest  int           // of the values that one instruction may have to walk
+	tripped  string        // type of the overrun, "" while there is none
 	message  string
 }
 
@@ -58,9 +61,16 @@ func (b *budget) reset(timeout time.Duration, maxMemory int64) {
 		b.interval, b.largest = window, 0
 	}
 	b.steps = b.interval
-	b.started = time.Time{}
 	b.memory = 0
 	b.tripped, b.message = "", ""
+}
+
+// end is called by the goroutine that ran the event, when it has ended.
+func (b *budget) end() {
+	if b.timing {
+		b.timing = false
+		runtime.UnlockOSThread()
+	}
 }
 
 // Done implements context.Context for gopher-lua.
@@ -99,11 +109,11 @@ func (b *budget) look() bool {
 		b.steps = 0
 		return false
 	}
-	now := b.now()
-	switch {
-	case b.started.IsZero():
-		b.started = now
-	case now.Sub(b.started) > b.timeout:
+	if !b.timing {
+		b.timing = true
+		runtime.LockOSThread()
+		b.started = b.now()
+	} else if b.now()-b.started > b.timeout {
 		b.trip(typeTimeout, fmt.Sprintf("the script ran longer than its limit of %v", b.timeout))
 		return false
 	}

@@ -22,7 +22,7 @@
 // # How the limits work
 //
 // gopher-lua asks its context before each instruction, in the goroutine that runs the script. The context
-// here is a budget that counts, and reads the clock after so many steps (budget.go). Memory is accounted
+// here is a budget that counts, and reads the thread's processor time after so many steps (budget.go). Memory is accounted
 // for where it is allocated: the syntax tree is rewritten so that concatenation, assignments to fields,
 // table constructors and closures are calls (rewrite.go), and every native function is one of ours.
 //

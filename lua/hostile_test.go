@@ -74,7 +74,7 @@ func TestTransform_Hostile(t *testing.T) {
 		{"many small tables with names", `local t while true do t = {t, a = 1, b = 2} end`, typeMemory},
 		{"many closures", `local t while true do local u = t t = function() return u end end`, typeMemory},
 		{"many local functions", `local t while true do local u = t local function f() return u end t = f end`, typeMemory},
-		{"tables of many values", `local function many() return unpack({1,2,3,4,5,6,7,8,9,10}, 1, 4000) end local t = {} while true do t[#t + 1] = {many()} end`, typeMemory},
+		{"tables of many values", `local l = {} for i = 1, 4000 do l[i] = i end local function many() return unpack(l) end local t = {} while true do t[#t + 1] = {many()} end`, typeMemory},
 		{"tables of many nils", `local function many() return unpack({}, 1, 8000) end local t = {} while true do t[#t + 1] = {many()} end`, either},
 		{"many globals", `local i = 0 while true do i = i + 1 _G["g" .. i] = i end`, typeMemory},
 		{"fields of the event without end", `local i = 0 while true do i = i + 1 event["k" .. i] = i end`, typeMemory},
@@ -107,7 +107,7 @@ func TestTransform_Hostile(t *testing.T) {
 			source := "function transform(event, meta)\nif event.hostile then\n" + tc.script + "\nend\nevent.ok = true return event\nend"
 			opts := Options{Timeout: 30 * time.Millisecond}
 			if tc.kind == typeMemory { // however slow the machine
-				opts.Timeout = time.Minute
+				opts.Timeout, opts.MaxMemory = time.Minute, 4<<20
 			}
 			s, err := Compile("script.lua", []byte(source), opts)
 			if err != nil {

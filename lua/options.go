@@ -9,7 +9,7 @@ import (
 type Options struct {
 	// Script is the path of the Lua file. Required by New; Compile and Check take it as an argument.
 	Script string
-	// Timeout bounds the time of one event. Default 100ms, also for 0.
+	// Timeout bounds the time of one event: processor time on Linux, elsewhere time. Default 100ms, also for 0.
 	Timeout time.Duration
 	// MaxMemory bounds the bytes that one event may allocate in Lua. Default 16 MiB, also for 0.
 	MaxMemory int64
@@ -18,7 +18,7 @@ type Options struct {
 	// Metrics may be nil.
 	Metrics *Metrics
 
-	now func() time.Time // the clock of the time limit; a seam for tests
+	now func() time.Duration // the clock of the time limit; a seam for tests
 }
 
 // Defaults of Options.
@@ -38,7 +38,7 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.Default()
 	}
 	if o.now == nil {
-		o.now = time.Now
+		o.now = threadTime
 	}
 	return o
 }

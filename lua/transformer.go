@@ -89,7 +89,7 @@ func (t *Transformer) Reload() error {
 	repeated := err != nil && t.refused != nil && err.Error() == t.refused.Error()
 	t.refused = err
 	if err == nil && t.Version() != before {
-		t.loaded = t.opts.now()
+		t.loaded = time.Now()
 	}
 	t.mu.Unlock()
 	switch {

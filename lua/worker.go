@@ -118,6 +118,7 @@ func (w *worker) call(fn *glua.LFunction, results int, args ...glua.LValue) erro
 		w.L.Push(a)
 	}
 	err := w.L.PCall(len(args), results, nil)
+	w.budget.end()
 	if w.budget.tripped != "" {
 		return w.failed(w.budget.tripped, w.overrunText(err))
 	}
@@ -188,6 +189,7 @@ func (w *worker) run(rec *wal.Record) (docs []flush.Document, usable bool, err e
 	if err == nil && w.budget.tripped == "" {
 		docs, err = w.results()
 	}
+	w.budget.end()
 	usable = w.budget.tripped == "" && !isPanic(err)
 	if err != nil || !usable {
 		docs, err = nil, w.explain(err)
