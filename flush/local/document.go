@@ -216,8 +216,11 @@ func (b *builder) field(d *document, path []byte) int {
 	if at, ok := b.slots[string(path)]; ok {
 		return at
 	}
+	if len(b.slots) >= MaxFields {
+		return -1
+	}
 	name, ok := b.names.intern(path)
-	if !ok || len(b.slots) >= MaxFields {
+	if !ok {
 		return -1
 	}
 	b.newField(d, name, indexed)

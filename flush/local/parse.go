@@ -1,7 +1,6 @@
 package local
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -27,7 +26,11 @@ func parse(text string) (query.Query, error) {
 	if err != nil {
 		return nil, locate(text, err)
 	}
-	q := compile(tree)
+	var c compiler
+	q := c.compile(tree)
+	if c.err != nil {
+		return nil, c.err
+	}
 	if q == nil {
 		return nil, &QueryError{Position: -1, Reason: "there is no letter or digit in it to look for",
 			Hint: "signs alone are not indexed: write a word, a number or field:*"}
@@ -143,20 +146,4 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-// asQueryError turns a fault that only running the query showed, a bad regular expression or one that is
-// too large, into a *QueryError; other errors stay as they are.
-func asQueryError(err error) error {
-	if err == nil || errors.Is(err, ErrDamaged) {
-		return err
-	}
-	text := err.Error()
-	for _, sign := range []string{"regexp", "regular expression", "wildcard", "fuzz", "too many states", "exceeded"} {
-		if strings.Contains(text, sign) {
-			return &QueryError{Position: -1, Reason: text,
-				Hint: "a pattern between slashes is a regular expression over one word in lower case, as in /time(out)?/"}
-		}
-	}
-	return err
 }

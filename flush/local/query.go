@@ -1,10 +1,13 @@
 package local
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/blevesearch/bleve/v2/mapping"
 	"github.com/blevesearch/bleve/v2/search/query"
+	vregexp "github.com/blevesearch/vellum/regexp"
 )
 
 // schema is what the library's queries ask for: where to look without a field name. Terms are made here,
@@ -15,6 +18,9 @@ var schema = func() mapping.IndexMapping {
 	return m
 }()
 
+// compiler remembers the first fault that it meets.
+type compiler struct{ err *QueryError }
+
 // compile turns a parsed query into one over the terms that this package makes. nil means that nothing
 // in it can match: words without a letter or digit.
 //
@@ -22,22 +28,20 @@ var schema = func() mapping.IndexMapping {
 // numbers and times are looked up in our own terms; a part that matches nothing matches nothing, while
 // the library leaves it out of a conjunction; nothing is ranked, so that what is merely wished for
 // beside something required has no effect.
-func compile(q query.Query) query.Query {
+func (c *compiler) compile(q query.Query) query.Query {
 	switch q := q.(type) {
 	case *query.BooleanQuery:
-		return compileBoolean(q)
+		return c.boolean(q)
 	case *query.DisjunctionQuery:
-		return anyOf(q.Disjuncts)
+		return c.anyOf(q.Disjuncts)
 	case *query.MatchQuery:
 		return words(fieldOf(q.FieldVal), q.Match, q.Fuzziness)
 	case *query.MatchPhraseQuery:
 		return words(fieldOf(q.FieldVal), q.MatchPhrase, 0)
 	case *query.WildcardQuery:
-		return wildcard(fieldOf(q.FieldVal), q.Wildcard)
+		return c.wildcard(fieldOf(q.FieldVal), q.Wildcard)
 	case *query.RegexpQuery:
-		field := fieldOf(q.FieldVal)
-		q.SetField(field)
-		return q
+		return c.pattern(fieldOf(q.FieldVal), strings.TrimPrefix(q.Regexp, "^"), q.Regexp)
 	case *query.NumericRangeQuery:
 		return numberRange(fieldOf(q.FieldVal), q)
 	case *query.DateRangeQuery:
@@ -64,12 +68,12 @@ func whole(field string) bool {
 	return field == fieldID || field == fieldIndex || field == fieldStream
 }
 
-func compileBoolean(q *query.BooleanQuery) query.Query {
+func (c *compiler) boolean(q *query.BooleanQuery) query.Query {
 	out := &boolean{}
 	if must, ok := q.Must.(*query.ConjunctionQuery); ok && len(must.Conjuncts) > 0 {
-		out.base = allOf(must.Conjuncts)
+		out.base = c.allOf(must.Conjuncts)
 	} else if should, ok := q.Should.(*query.DisjunctionQuery); ok && len(should.Disjuncts) > 0 {
-		out.base = anyOf(should.Disjuncts)
+		out.base = c.anyOf(should.Disjuncts)
 	} else {
 		out.base = query.NewMatchAllQuery()
 	}
@@ -77,7 +81,7 @@ func compileBoolean(q *query.BooleanQuery) query.Query {
 		return nil
 	}
 	if not, ok := q.MustNot.(*query.DisjunctionQuery); ok {
-		out.not = anyOf(not.Disjuncts)
+		out.not = c.anyOf(not.Disjuncts)
 	}
 	if out.not == nil {
 		return out.base
@@ -86,11 +90,11 @@ func compileBoolean(q *query.BooleanQuery) query.Query {
 }
 
 // allOf requires every part; parts that are no words at all ask for nothing.
-func allOf(parts []query.Query) query.Query {
+func (c *compiler) allOf(parts []query.Query) query.Query {
 	var out []query.Query
 	for _, part := range parts {
-		if c := compile(part); c != nil {
-			out = append(out, c)
+		if q := c.compile(part); q != nil {
+			out = append(out, q)
 		}
 	}
 	switch len(out) {
@@ -102,11 +106,11 @@ func allOf(parts []query.Query) query.Query {
 	return query.NewConjunctionQuery(out)
 }
 
-func anyOf(parts []query.Query) query.Query {
+func (c *compiler) anyOf(parts []query.Query) query.Query {
 	var out []query.Query
 	for _, part := range parts {
-		if c := compile(part); c != nil {
-			out = append(out, c)
+		if q := c.compile(part); q != nil {
+			out = append(out, q)
 		}
 	}
 	switch len(out) {
@@ -168,20 +172,32 @@ func fuzzy(field string, tokens []string, fuzziness int) query.Query {
 
 // wildcard asks for terms of a pattern. Terms are in lower case, so the pattern is too. A lone star asks
 // for documents that have the field.
-func wildcard(field, pattern string) query.Query {
-	if strings.Trim(pattern, "*") == "" {
+func (c *compiler) wildcard(field, text string) query.Query {
+	if strings.Trim(text, "*") == "" {
 		if field == fieldAll {
 			return query.NewMatchAllQuery()
 		}
 		return &present{field: field}
 	}
+	expr := text
 	if !whole(field) {
-		pattern = strings.ToLower(pattern)
+		expr = strings.ToLower(expr)
 	}
+	expr = strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(expr))
+	return c.pattern(field, expr, text)
+}
+
+// pattern asks for terms that a regular expression matches as a whole. It is compiled here to find its
+// faults before any index is asked.
+func (c *compiler) pattern(field, expr, spelled string) query.Query {
 	if field == fieldID {
-		pattern += "\x00*"
+		expr = "(?:" + expr + ")\x00.*"
 	}
-	q := query.NewWildcardQuery(pattern)
+	if _, err := vregexp.New(expr); err != nil && c.err == nil {
+		c.err = &QueryError{Position: -1, Near: spelled, Reason: fmt.Sprintf("pattern %q: %v", spelled, err),
+			Hint: "a pattern between slashes is a regular expression over one word in lower case, as in /time(out)?/"}
+	}
+	q := query.NewRegexpQuery(expr)
 	q.SetField(field)
 	return q
 }

@@ -88,7 +88,7 @@ func (s *Store) Search(ctx context.Context, q Query) (Result, error) {
 			err = guarded(func() error { return c.collect(ctx, p.wanted(&c), compiled) })
 		}
 		if err != nil {
-			return Result{}, fmt.Errorf("search part %d: %w", p.number, asQueryError(err))
+			return Result{}, fmt.Errorf("search part %d: %w", p.number, err)
 		}
 	}
 	res := Result{Total: c.total}

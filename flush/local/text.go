@@ -72,7 +72,8 @@ func inToken(r rune) bool {
 }
 
 func unspaced(r rune) bool {
-	return r >= 0x2e80 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana)
+	const longVowel = 'ー' // of both kana, and so of neither script
+	return r >= 0x2e80 && (r == longVowel || unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana))
 }
 
 // tokensOf returns all tokens of s, in order.
