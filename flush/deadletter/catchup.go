@@ -25,9 +25,8 @@ func (s *Store) open(dir string) error {
 	if err != nil && !errors.Is(err, errIndex) {
 		return err
 	}
-	usable := err == nil
+	usable, reason := err == nil, err
 	if !usable {
-		s.opts.Logger.Warn("index of dead letters is made anew from their log", "store", s.opts.Name, "reason", err)
 		st = indexState{}
 	}
 	s.log, err = wal.Open(dir, wal.Options{
@@ -36,6 +35,9 @@ func (s *Store) open(dir string) error {
 	})
 	if err != nil {
 		return err
+	}
+	if !usable && s.log.FirstOffset() <= s.log.DurableOffset() { // else both are new
+		s.opts.Logger.Warn("index of dead letters is made anew from their log", "store", s.opts.Name, "reason", reason)
 	}
 	if usable && (st.epoch != s.log.Epoch() || st.applied+1 < s.log.FirstOffset()) {
 		s.opts.Logger.Warn("index of dead letters does not belong to their log and is made anew", "store", s.opts.Name,

@@ -229,7 +229,7 @@ func TestStore_KilledAtEveryPoint_HoldsTheCallWholeOrNotAtAll(t *testing.T) {
 	h = newHome(t, opts)
 	m := newModel()
 	points := map[string]int{}
-	for i := range 40 {
+	for i := 0; i < 40 || points["after copies"] < 2 && i < 400; i++ {
 		s := g.step(m)
 		before := m.clone()
 		if err := h.exec(t.Context(), func() error { armed = true; return nil }); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -222,6 +223,9 @@ func TestStore_RecordsOfAFailedWrite_AreAppliedWhenTheyComeToLight(t *testing.T)
 	for _, c := range []change{
 		{op: opPut, key: key(3, 0), letter: letter(3)},
 		{op: opSettled, key: key(1, 0), ending: ending{At: start, Outcome: "delivered"}},
+		// A put and a copy that were decided on before the letter was settled do not bring it back.
+		{op: opPut, key: key(1, 0), letter: letter(1)},
+		{op: opCopied, key: key(1, 0), letter: letter(1), seq: 1},
 	} {
 		if err := b.add(c, 100); err != nil {
 			t.Fatal(err)
@@ -230,12 +234,69 @@ func TestStore_RecordsOfAFailedWrite_AreAppliedWhenTheyComeToLight(t *testing.T)
 	if _, err := h.log.Append(t.Context(), wal.Origin{}, b.events); err != nil {
 		t.Fatal(err)
 	}
+	if got := h.applied(); !slices.Equal(got, []wal.Offset{2, 3}) {
+		t.Fatal(got)
+	}
 	h.put(letter(3), letter(1), letter(4)) // the flusher tries its batch again
 	for _, again := range []func(){func() {}, h.reopen, h.reopenWithoutIndex} {
 		again()
 		if got := h.offsets(); !slices.Equal(got, []wal.Offset{2, 3, 4}) {
 			t.Fatal(got)
 		}
+	}
+}
+
+// applied is offsets once the writer has seen all of the log.
+func (h *home) applied() []wal.Offset {
+	h.t.Helper()
+	h.settle()
+	return h.offsets()
+}
+
+func TestStore_Letters_ReadWhileSegmentsGo_AreAllSound(t *testing.T) {
+	var log bytes.Buffer
+	opts := small()
+	opts.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	h := newHome(t, opts)
+	var letters []flush.Letter
+	for i := range wal.Offset(800) {
+		letters = append(letters, letter(i+1))
+	}
+	h.put(letters...)
+	seen := 0
+	for f, err := range h.Letters(t.Context(), Filter{}) {
+		if err != nil || f.Err != nil {
+			t.Fatal(err, f.Err)
+		}
+		if seen++; seen != 100 {
+			continue
+		}
+		// Most letters end, behind the reader and on pages to come; the rest is copied, and the segments under the reader go.
+		var ended []flush.Key
+		for o := wal.Offset(1); o <= 800; o++ {
+			if o <= 100 || o > 300 && o%4 != 0 {
+				ended = append(ended, key(o, 0))
+			}
+		}
+		if err := h.Settle(t.Context(), ended, "delivered"); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.ForgetSettled(t.Context(), epoch, 1000); err != nil {
+			t.Fatal(err)
+		}
+		for h.garbageOutweighs() {
+			h.settle()
+		}
+	}
+	if seen >= 800 || seen < 300 {
+		t.Fatal(seen)
+	}
+	h.close() // the writer no longer writes to log
+	if log.Len() > 0 {
+		t.Fatal(log.String())
+	}
+	if h.log.FirstOffset() == 1 {
+		t.Fatal("no segment went")
 	}
 }
 

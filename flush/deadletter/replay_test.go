@@ -459,8 +459,13 @@ func TestReplay_EndedInTheMiddle_LosesAndDoublesNothing(t *testing.T) {
 
 func TestReplay_OnlyOneAtATime_AndOnlyWhatWasThere(t *testing.T) {
 	h := newReplayHome(t)
-	h.put(staged(1, flush.StageTransform, "a"), staged(2, flush.StageTransform, "b"))
-	h.sink.answer = func(d *flush.Document) *flush.Outcome {
+	var letters []flush.Letter
+	for i := range wal.Offset(replayBatch + 10) {
+		letters = append(letters, staged(i+1, flush.StageTransform, "a"))
+	}
+	h.put(letters...)
+	put := 0
+	h.sink.failure = func([]flush.Document) error {
 		// Called while the replay runs: another one is refused, and new letters wait for the next one.
 		if _, err := h.r.Replay(t.Context(), Request{}, nil); !errors.Is(err, ErrReplayRunning) {
 			t.Error(err)
@@ -468,13 +473,15 @@ func TestReplay_OnlyOneAtATime_AndOnlyWhatWasThere(t *testing.T) {
 		if !h.Status().Replay {
 			t.Error("status does not show the replay")
 		}
-		h.put(staged(10+d.Key.Offset, flush.StageTransform, "new"))
+		if put++; put < 10 {
+			h.put(staged(wal.Offset(10_000+put), flush.StageTransform, "new"))
+		}
 		return nil
 	}
-	if s := h.replay(Request{}); s.Delivered != 2 || s.Total != 2 || !slices.Equal(h.offsets(), []wal.Offset{11, 12}) {
+	if s := h.replay(Request{}); s.Delivered != len(letters) || s.Total != len(letters) || !slices.Equal(h.offsets(), []wal.Offset{10_001, 10_002}) {
 		t.Fatalf("%+v %v", s, h.offsets())
 	}
-	h.sink.answer = nil
+	h.sink.failure = nil
 	if s := h.replay(Request{}); s.Delivered != 2 {
 		t.Fatalf("%+v", s)
 	}
