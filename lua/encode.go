@@ -44,11 +44,22 @@ func fault(format string, args ...any) error {
 	return &faultError{reason: fmt.Sprintf(format, args...)}
 }
 
-// untouched reports whether n still is what raw says, in all that was decoded of it.
+// untouched reports whether n still is what raw says, in all that was decoded of it. The answer is kept for
+// the pass: nothing changes while a document is encoded, and every level of nesting asks again.
 func (w *worker) untouched(n *node) bool {
 	if n.changed || n.raw == nil {
 		return false
 	}
+	if n.pass != w.pass {
+		w.budget.work(1 + len(n.members)>>4)
+		n.clean = w.compare(n)
+		n.pass = w.pass
+	}
+	return n.clean
+}
+
+// compare looks at what was decoded of n.
+func (w *worker) compare(n *node) bool {
 	if n.list {
 		return w.sameElements(n)
 	}

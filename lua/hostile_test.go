@@ -96,6 +96,7 @@ func TestTransform_Hostile(t *testing.T) {
 		{"json.encode of a growing graph", `local t = {1} for i = 1, 64 do t = {t, t} end json.encode(t)`, either},
 		{"a result that is a graph of its own", `local t = {1} for i = 1, 64 do t = {a = t, b = t} end return t`, either},
 		{"the event many times in the result", `local t = {} for i = 1, 100000 do t[i] = event end return {t = t}`, either},
+		{"encoding a deep, wide event without end", `local d = json.decode(string.rep('{"w":[{},{},{},{},{},{},{},{}],"d":', 400) .. "1" .. string.rep("}", 400)) local function walk(v) for _, x in pairs(v) do if type(x) == "table" then walk(x) end end end walk(d) while true do json.encode(d) end`, either},
 		{"print without end", `while true do print(("x"):rep(1000)) end`, either},
 		{"unpack of much", `while true do pcall(unpack, {}, 1, 1e8) end`, either},
 		{"many arguments", `local function f(...) return select("#", ...) end local t = {} for i = 1, 8000 do t[i] = i end while true do f(unpack(t)) end`, typeTimeout},

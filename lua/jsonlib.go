@@ -16,6 +16,7 @@ func (w *worker) jsonFunctions() map[string]glua.LGFunction {
 }
 
 func (w *worker) jsonEncode(L *glua.LState) int {
+	w.pass++
 	out, err := w.encodeValue(nil, L.CheckAny(1), 1)
 	if err == errOverrun {
 		w.raiseOverrun(L)

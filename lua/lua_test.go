@@ -91,6 +91,7 @@ func TestTransform_Fidelity(t *testing.T) {
 		{"exact ids", `assert(tostring(event.a) == "9007199254740993") assert(event.a == event.b) assert(event.a < event.c) event.s = "id-" .. event.a event.f = event.a - event.a event.p = string.format("%d", event.a)`,
 			`{"a":9007199254740993,"b":9007199254740993,"c":9007199254740994}`, `{"a":9007199254740993,"b":9007199254740993,"c":9007199254740994,"s":"id-9007199254740993","f":0,"p":"9007199254740993"}`},
 		{"json functions", `event.e = json.encode(event.a) event.d = json.decode('{"x": [1.0, {}]}')`, `{"a":{"k":1.0}}`, `{"a":{"k":1.0},"e":"{\"k\":1.0}","d":{"x": [1.0, {}]}}`},
+		{"a change seen between two encodings", `local a = json.encode(event) event.l[1].x = 2 event.l[1].x = 3 local b = json.encode(event.l) event.a, event.b = a, b`, `{"l":[{"x":1.0}]}`, `{"l":[{"x":3}],"a":"{\"l\":[{\"x\":1.0}]}","b":"[{\"x\":3}]"}`},
 		{"rawget and rawset", `rawset(event, "b", rawget(event, "a")) assert(rawequal(event, event))`, `{"a":1}`, `{"a":1,"b":1}`},
 		{"white space around the event", `event.b = 1`, "  {\n \"a\" : 1.0\n}\n", `{"a" : 1.0,"b":1}`},
 	} {

@@ -20,6 +20,8 @@ type node struct {
 	list    bool
 	scanned bool // members are known
 	changed bool // an object's members are no longer those of raw
+	pass    int  // of the encoder that clean is from
+	clean   bool // what untouched said in that pass
 	members []member
 	index   map[string]int32 // name to last member, once there are many members
 }

@@ -45,6 +45,7 @@ type worker struct {
 	exacts                    map[string]*glua.LUserData
 	spelled                   map[unsafe.Pointer][]byte
 	scratch                   []byte
+	pass                      int // of the encoder; see untouched
 
 	metaMT    *glua.LTable
 	metaTable *glua.LTable
@@ -257,6 +258,7 @@ func (w *worker) document(v glua.LValue) ([]byte, error) {
 	if !ok {
 		return nil, fault("a table or nil is wanted, not a %s", kindOf(v, w))
 	}
+	w.pass++
 	if n := w.nodeOf(t); n != nil && !n.list && w.untouched(n) {
 		return n.raw, nil
 	}
