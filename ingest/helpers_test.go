@@ -22,7 +22,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // memoryLog is an Appender that only counts.
 type memoryLog struct{ next atomic.Uint64 }
 
-var _ Appender = (*memoryLog)(nil)
+var (
+	_ Appender = (*memoryLog)(nil)
+	_ Appender = (*wal.Log)(nil)
+)
 
 func (l *memoryLog) Append(_ context.Context, _ wal.Origin, events []wal.Event) (wal.Offset, error) {
 	return wal.Offset(l.next.Add(uint64(len(events)))), nil
