@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // segment is one file of the log.
@@ -96,8 +94,7 @@ func readSegment(dir string, seq uint64) ([]byte, error) {
 	if err := f.Sync(); err != nil {
 		return nil, fmt.Errorf("sync segment %s: %w", segmentName(seq), err)
 	}
-	// Advice only: where the file system ignores it, the cache is all there is to read.
-	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	dropCache(f)
 	b, err := io.ReadAll(f)
 	if err != nil {
 		return nil, fmt.Errorf("read segment %s: %w", segmentName(seq), err)
