@@ -82,9 +82,9 @@ func openParts(cfg *Config, logger *slog.Logger) (_ *parts, err error) {
 
 func (p *parts) openLetters() error {
 	metrics := deadletter.NewMetrics(p.registry)
-	open := func(name, dir string, maxBytes Bytes, onFull deadletter.OnFull) (*deadletter.Store, error) {
+	open := func(name, dir string, maxBytes Bytes, onFull deadletter.OnFull, ownKeys bool) (*deadletter.Store, error) {
 		s, err := deadletter.Open(dir, p.db, deadletter.Options{
-			Name: name, MaxBytes: int64(maxBytes), OnFull: onFull, RepairDir: p.dir.repair,
+			Name: name, MaxBytes: int64(maxBytes), OnFull: onFull, OwnKeys: ownKeys, RepairDir: p.dir.repair,
 			Logger: p.logger.With("component", name), Metrics: metrics,
 		})
 		if err != nil {
@@ -93,10 +93,10 @@ func (p *parts) openLetters() error {
 		return s, nil
 	}
 	var err error
-	if p.letters, err = open("letters", p.dir.dead, p.cfg.DeadLetters.MaxBytes, deadletter.Block); err != nil {
+	if p.letters, err = open("letters", p.dir.dead, p.cfg.DeadLetters.MaxBytes, deadletter.Block, false); err != nil {
 		return err
 	}
-	p.refused, err = open("refused", p.dir.refused, p.cfg.DeadLetters.RefusedMaxBytes, deadletter.DropOldest)
+	p.refused, err = open("refused", p.dir.refused, p.cfg.DeadLetters.RefusedMaxBytes, deadletter.DropOldest, true)
 	return err
 }
 
