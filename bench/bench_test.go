@@ -92,7 +92,7 @@ func TestRunCase_Baselines(t *testing.T) {
 func TestRunCase_IdleConnections(t *testing.T) {
 	l := newLab(t)
 	l.rounds = 1
-	got := runOne(t, l, benchCase{connections: 50, events: 1, once: true, targets: []target{noop}})
+	got := runOne(t, l, benchCase{connections: 50, events: 1, idle: true, targets: []target{noop}})
 	if r := got.Rows[0].Rounds[0]; r.Acked != 50 || len(l.report.Failures) > 0 {
 		t.Errorf("%+v, failures %q", r, l.report.Failures)
 	}
@@ -100,7 +100,7 @@ func TestRunCase_IdleConnections(t *testing.T) {
 
 // faulty is a target in this process that acknowledges everything, and whose arrived is given.
 func faulty(t *testing.T, answer http.HandlerFunc, arrived func(int64) error) target {
-	return target{"faulty", func(ctx context.Context, l *lab, dir string, c *benchCase) (*server, error) {
+	return target{name: "faulty", start: func(ctx context.Context, l *lab, dir string, c *benchCase) (*server, error) {
 		web := httptest.NewServer(answer)
 		t.Cleanup(web.Close)
 		p, _, err := startChild(ctx, l, dir, "noop", 1) // only for its process id
@@ -150,7 +150,7 @@ func TestRunCase_FindsWhatIsWrong(t *testing.T) {
 }
 
 func TestRunCase_TargetDies(t *testing.T) {
-	dead := target{"dead", func(ctx context.Context, l *lab, dir string, _ *benchCase) (*server, error) {
+	dead := target{name: "dead", start: func(ctx context.Context, l *lab, dir string, _ *benchCase) (*server, error) {
 		first, _, err := startChild(ctx, l, dir, "bare", 1)
 		if err != nil {
 			return nil, err
@@ -242,6 +242,23 @@ func TestOptions_Validate(t *testing.T) {
 		if err := o.validate(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestLab_Targets_BeforeStandsBesideEachWeir(t *testing.T) {
+	l := newLab(t)
+	names := func() (all []string) {
+		for _, target := range l.targets(&benchCase{targets: ackTargets}) {
+			all = append(all, target.name)
+		}
+		return all
+	}
+	if got := strings.Join(names(), "; "); got != "noop; bare; weir; weir, sink away" {
+		t.Errorf("targets %s", got)
+	}
+	l.before = "older"
+	if got := strings.Join(names(), "; "); got != "noop; bare; weir; before: weir; weir, sink away; before: weir, sink away" {
+		t.Errorf("targets %s", got)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"github.com/valyala/fasthttp"
 
 	"github.com/weirlog/weir/bench/baseline"
 	"github.com/weirlog/weir/bench/load"
@@ -40,31 +41,61 @@ func newChildCommand() *cobra.Command {
 
 // run serves until ctx ends or the parent kills it.
 func (c *child) run(ctx context.Context, kind string) error {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	// Renamed into place, so that whoever sees the file sees all of it.
-	temporary := c.addressFile + ".new"
-	if err := os.WriteFile(temporary, []byte(ln.Addr().String()), 0o600); err != nil {
-		return fmt.Errorf("write address: %w", err)
-	}
-	if err := os.Rename(temporary, c.addressFile); err != nil {
-		return fmt.Errorf("write address: %w", err)
-	}
 	answer := load.Accepted(c.accepted)
 	switch kind {
 	case "sink":
-		s := elastictest.NewServer(elastictest.Options{Keep: elastictest.KeepNothing})
-		stop := context.AfterFunc(ctx, s.Close)
-		defer stop()
-		return s.Serve(ln)
+		return c.sink(ctx)
 	case "noop":
-		return serve(ctx, ln, baseline.NewServer(baseline.Noop(answer)))
+		return c.serve(ctx, baseline.NewServer(baseline.Noop(answer)))
 	}
 	log, err := baseline.OpenBare(filepath.Join(c.dir, "bare.log"))
 	if err != nil {
 		return err
 	}
-	return errors.Join(serve(ctx, ln, baseline.NewServer(log.Handler(answer))), log.Close())
+	return errors.Join(c.serve(ctx, baseline.NewServer(log.Handler(answer))), log.Close())
+}
+
+// sink is an Elasticsearch that counts.
+func (c *child) sink(ctx context.Context) error {
+	ln, err := c.listen()
+	if err != nil {
+		return err
+	}
+	s := elastictest.NewServer(elastictest.Options{Keep: elastictest.KeepNothing})
+	stop := context.AfterFunc(ctx, s.Close)
+	defer stop()
+	return s.Serve(ln)
+}
+
+// serve runs a server until ctx ends.
+func (c *child) serve(ctx context.Context, s *fasthttp.Server) error {
+	ln, err := c.listen()
+	if err != nil {
+		return err
+	}
+	shutdown := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() { shutdown <- s.Shutdown() })
+	err = s.Serve(ln)
+	if !stop() {
+		err = errors.Join(err, <-shutdown)
+	}
+	return err
+}
+
+// listen binds a free port and tells the parent which.
+func (c *child) listen() (net.Listener, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	// Renamed into place, so that whoever sees the file sees all of it.
+	temporary := c.addressFile + ".new"
+	err = os.WriteFile(temporary, []byte(ln.Addr().String()), 0o600)
+	if err == nil {
+		err = os.Rename(temporary, c.addressFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write address: %w", errors.Join(err, ln.Close()))
+	}
+	return ln, nil
 }

@@ -16,6 +16,7 @@ type options struct {
 	seconds   float64 // of a window
 	rounds    int
 	weir      string // binary; "": build it
+	before    string // another binary, measured beside it; "": none
 	dir       string
 	threads   int // of the generator; 0: half of the cores
 	json      string

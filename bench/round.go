@@ -17,6 +17,10 @@ const (
 	variantBytes = 16 << 20
 )
 
+// idleAtOnce is how many of many idle connections send their one request at the same time: memory for all of them at
+// once would hide what an idle one costs.
+const idleAtOnce = 32
+
 // runRound puts the load of a case on a fresh server and checks what came of it. problems are what fails the run;
 // err is why the round could not be carried out.
 func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool) (round report.Round, problems []string, err error) {
@@ -76,8 +80,8 @@ func (l *lab) plan(c *benchCase, s *server) load.Plan {
 		Requests: load.Make(s.address, load.Shape{Path: s.path, Events: c.events, EventBytes: c.eventBytes, Variants: n, Seed: 1}),
 		WarmUp:   l.window() / 5, Window: l.window(),
 	}
-	if c.once {
-		p.WarmUp, p.Window, p.Limit = 0, 0, 1
+	if c.idle {
+		p.WarmUp, p.Window, p.Limit, p.AtOnce = 0, 0, 1, idleAtOnce
 	}
 	return p
 }

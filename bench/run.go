@@ -86,13 +86,13 @@ func (l *lab) prepare(ctx context.Context) error {
 func (l *lab) runCase(ctx context.Context, scenario string, c *benchCase) error {
 	info := report.Case{Scenario: scenario, Name: c.name, Connections: c.connections, Events: c.events, EventBytes: c.eventBytes}
 	for n := range l.rounds {
-		for _, t := range c.targets {
+		for _, t := range l.targets(c) {
 			round, problems, err := l.runRound(ctx, c, &t, n == 0)
 			if err != nil {
 				return fmt.Errorf("%s, %s, %s: %w", scenario, c.name, t.name, err)
 			}
 			l.report.Add(info, t.name, round)
-			l.say("%-8s  %-44s  round %d/%d  %-22s %9.0f acked/s %9.0f end to end/s  p99 %6.2f ms  %4.0f MB",
+			l.say("%-8s  %-44s  round %d/%d  %-30s %9.0f acked/s %9.0f end to end/s  p99 %6.2f ms  %4.0f MB",
 				scenario, c.name, n+1, l.rounds, t.name, round.Rate, round.Delivered, round.P99, round.PeakMegabytes)
 			for _, p := range problems {
 				p = fmt.Sprintf("%s, %s, %s, round %d: %s", scenario, c.name, t.name, n+1, p)

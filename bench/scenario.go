@@ -15,7 +15,7 @@ type benchCase struct {
 	connections int
 	events      int // of each request
 	eventBytes  int
-	once        bool // each connection sends one request and then stays open, idle
+	idle        bool // connections send one request each, few of them at a time, and stay open
 	targets     []target
 }
 
@@ -42,8 +42,8 @@ var scenarios = []scenario{
 		help: "peak memory of weir where it should need most",
 		cases: []benchCase{
 			{name: "1 event a request, 1,024 connections", connections: 1024, events: 1, eventBytes: 320, targets: []target{weirScript}},
-			{name: "1,000 events of 1,000 B a request, 64 connections", connections: 64, events: 1000, eventBytes: 1000, targets: []target{weirScript}},
-			{name: "10,000 connections, idle after one request each", connections: 10_000, events: 1, eventBytes: 320, once: true, targets: []target{weir}},
+			{name: "1,000 events of 1,000 B a request, 16 connections", connections: 16, events: 1000, eventBytes: 1000, targets: []target{weirScript}},
+			{name: "10,000 connections, idle after one request each", connections: 10_000, events: 1, eventBytes: 320, idle: true, targets: []target{weir}},
 		},
 	},
 }

@@ -2,30 +2,46 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/valyala/fasthttp"
 )
 
 // target is a server that can be measured.
 type target struct {
 	name  string // in the report
 	start func(ctx context.Context, l *lab, dir string, c *benchCase) (*server, error)
+	setup *weirSetup // of a target that is weir
 }
 
 var (
-	noop       = target{"noop", startBaseline("noop")}
-	bare       = target{"bare", startBaseline("bare")}
-	weir       = target{"weir", weirSetup{}.start}
-	weirAway   = target{"weir, sink away", weirSetup{away: true}.start}
-	weirScript = target{"weir, ten-line script", weirSetup{script: true}.start}
+	noop       = target{name: "noop", start: startBaseline("noop")}
+	bare       = target{name: "bare", start: startBaseline("bare")}
+	weir       = weirTarget("weir", weirSetup{})
+	weirAway   = weirTarget("weir, sink away", weirSetup{away: true})
+	weirScript = weirTarget("weir, ten-line script", weirSetup{script: true})
 )
+
+func weirTarget(name string, setup weirSetup) target {
+	return target{name: name, start: setup.start, setup: &setup}
+}
+
+// targets are those of a case, each weir followed by the one that it is compared with.
+func (l *lab) targets(c *benchCase) []target {
+	var all []target
+	for _, t := range c.targets {
+		all = append(all, t)
+		if t.setup != nil && l.before != "" {
+			before := *t.setup
+			before.binary = l.before
+			all = append(all, weirTarget("before: "+t.name, before))
+		}
+	}
+	return all
+}
 
 // server is a running target.
 type server struct {
@@ -84,17 +100,6 @@ func startChild(ctx context.Context, l *lab, dir, kind string, accepted int) (*p
 		return nil, "", err
 	}
 	return p, string(address), nil
-}
-
-// serve runs a server until ctx ends.
-func serve(ctx context.Context, ln net.Listener, s *fasthttp.Server) error {
-	shutdown := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() { shutdown <- s.Shutdown() })
-	err := s.Serve(ln)
-	if !stop() {
-		err = errors.Join(err, <-shutdown)
-	}
-	return err
 }
 
 // freeAddress returns an address of the loopback on which nobody listens. Somebody else may take it before

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	_ "embed" // the script
 	"encoding/json"
@@ -20,8 +21,9 @@ var tenLines []byte
 
 // weirSetup is how weir is configured; everything else is its default.
 type weirSetup struct {
-	script bool // events pass the ten-line script
-	away   bool // the destination refuses connections
+	binary string // "": the one to measure
+	script bool   // events pass the ten-line script
+	away   bool   // the destination refuses connections
 }
 
 // awayAddress refuses connections: nothing listens on port 1.
@@ -70,7 +72,7 @@ func (w weirSetup) start(ctx context.Context, l *lab, dir string, c *benchCase) 
 		}
 		env = append(env, "WEIR_TRANSFORM_SCRIPT="+path)
 	}
-	if s.process, err = startProcess(ctx, "weir", dir, env, l.weir, "serve"); err != nil {
+	if s.process, err = startProcess(ctx, "weir", dir, env, cmp.Or(w.binary, l.weir), "serve"); err != nil {
 		return nil, err
 	}
 	s.address, s.admin = ingest, "http://"+admin

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +110,31 @@ func TestRun_CountsWhatIsAcknowledged(t *testing.T) {
 	defer mu.Unlock()
 	if lines != 3*7*4 || bad != 0 {
 		t.Errorf("the server saw %d events, %d of them not JSON", lines, bad)
+	}
+}
+
+func TestRun_AtOnce_BoundsBusyConnections(t *testing.T) {
+	var mu sync.Mutex
+	busy, most := 0, 0
+	note := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		busy += n
+		most = max(most, busy)
+	}
+	address := serve(t, func(c net.Conn, _ int, _ []byte) error {
+		note(1)
+		runtime.Gosched() // let others in, if they may come
+		note(-1)
+		return accept(c, 1)
+	})
+	p := plan(address, 1, 2)
+	p.Connections, p.AtOnce, p.Threads = 40, 3, 1
+	r := run(t, p)
+	mu.Lock()
+	defer mu.Unlock()
+	if r.Acked != 80 || r.Failures != 0 || most > 3 {
+		t.Errorf("result %+v, %d busy at once", r, most)
 	}
 }
 

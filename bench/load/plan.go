@@ -25,6 +25,7 @@ type Plan struct {
 	WarmUp      time.Duration // before the window; its answers count in Acked only
 	Window      time.Duration // what is measured; 0 needs Limit
 	Limit       int           // requests of each connection; 0: as many as fit into the time
+	AtOnce      int           // connections of each thread that may be busy at a time, with a Limit; 0: all
 	Patience    time.Duration // for answers that are missing at the end; 0 means 30s
 	AtEnd       func()        // called when all answers are in and the connections still open; may be nil
 }

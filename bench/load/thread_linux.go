@@ -31,6 +31,7 @@ type thread struct {
 	epoll int
 	conns []conn
 	alive int // connections that are open
+	begun int // connections that have sent something
 	busy  int // connections with a request in flight
 	next  int // index of the next request
 
@@ -94,16 +95,13 @@ func (t *thread) hangUp(c *conn) {
 func (t *thread) run(ctx context.Context, clock *clock) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	now := time.Now()
-	for i := range t.conns {
-		t.send(&t.conns[i], now)
-	}
+	t.begin()
 	for t.busy > 0 {
 		n, err := t.wait()
 		if err != nil {
 			return err
 		}
-		now = time.Now()
+		now := time.Now()
 		stop := ctx.Err() != nil || !now.Before(clock.to)
 		if now.After(clock.giveUp) {
 			return nil // what is busy is unanswered
@@ -118,8 +116,18 @@ func (t *thread) run(ctx context.Context, clock *clock) error {
 			}
 			t.send(c, time.Now())
 		}
+		if !stop {
+			t.begin()
+		}
 	}
 	return nil
+}
+
+// begin lets connections send their first request, as many as may be busy.
+func (t *thread) begin() {
+	for ; t.begun < len(t.conns) && (t.plan.AtOnce == 0 || t.busy < t.plan.AtOnce); t.begun++ {
+		t.send(&t.conns[t.begun], time.Now())
+	}
 }
 
 // wait returns how many connections are ready. It looks first without giving up the processor: under

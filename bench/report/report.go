@@ -74,11 +74,14 @@ func (r *Row) Spread(f func(Round) float64) (least, greatest float64) {
 }
 
 // Share returns the median over the pairs of rounds of r's rate divided by that of the row named target; ok is
-// false when there is no such row, or it is r.
+// false when no such row stands above r.
 func (c *Case) Share(r *Row, target string) (share float64, ok bool) {
 	for i := range c.Rows {
 		base := &c.Rows[i]
-		if base.Target != target || base == r || r.Target == target {
+		if base.Target == r.Target {
+			break
+		}
+		if base.Target != target {
 			continue
 		}
 		var shares []float64

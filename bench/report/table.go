@@ -48,29 +48,18 @@ CPU s/M: processor seconds of the target for a million events, delivery included
 func (r *Report) Table(w io.Writer) error {
 	var b strings.Builder
 	r.each(func(scenario string, cells [][]string) {
-		tw := table.NewWriter()
-		tw.SetStyle(table.StyleLight)
-		tw.Style().Format.Header = text.FormatDefault
-		tw.Style().Title.Format = text.FormatDefault
-		tw.SetTitle(scenario)
-		for i, row := range cells {
-			out := make(table.Row, len(row))
-			for j := range row {
-				out[j] = row[j]
+		for i := 1; i < len(cells); {
+			name := cells[i][0]
+			tw := table.NewWriter()
+			tw.SetStyle(table.StyleLight)
+			tw.Style().Format.Header = text.FormatDefault
+			tw.AppendHeader(tableRow(cells[0][1:]))
+			for ; i < len(cells) && cells[i][0] == name; i++ {
+				tw.AppendRow(tableRow(cells[i][1:]))
 			}
-			if i == 0 {
-				tw.AppendHeader(out)
-				continue
-			}
-			if i > 1 && row[0] != cells[i-1][0] {
-				tw.AppendSeparator()
-			} else if i > 1 {
-				out[0] = "" // the case is the one above
-			}
-			tw.AppendRow(out)
+			tw.SetColumnConfigs(rightAligned(len(cells[0]) - 1))
+			b.WriteString(scenario + ": " + name + "\n" + tw.Render() + "\n\n")
 		}
-		tw.SetColumnConfigs(rightAligned(len(cells[0])))
-		b.WriteString(tw.Render() + "\n")
 	})
 	b.WriteString(Explained + "\n\n" + r.Machine.String() + "\n" + r.origin() + "\n")
 	for _, f := range r.Failures {
@@ -82,9 +71,17 @@ func (r *Report) Table(w io.Writer) error {
 	return nil
 }
 
+func tableRow(cells []string) table.Row {
+	row := make(table.Row, len(cells))
+	for i := range cells {
+		row[i] = cells[i]
+	}
+	return row
+}
+
 func rightAligned(n int) []table.ColumnConfig {
 	configs := make([]table.ColumnConfig, 0, n)
-	for i := 3; i <= n; i++ { // numbers from 1; the first two are names
+	for i := 2; i <= n; i++ { // numbers from 1; the first is a name
 		configs = append(configs, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	return configs
