@@ -154,6 +154,9 @@ func (t *Transformer) Transform(ctx context.Context, rec *wal.Record) ([]flush.D
 	if usable {
 		p.put(w)
 	}
+	for i := range docs {
+		docs[i].Script = p.prog.version
+	}
 	return docs, t.count(err)
 }
 
