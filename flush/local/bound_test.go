@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/blevesearch/bleve/v2/index/scorch"
+
 	"github.com/weirlog/weir/flush"
 )
 
@@ -49,7 +51,7 @@ func TestStore_OldestGoFirst(t *testing.T) {
 	s := openStore(t, dir, small)
 	sent := fill(t, s, 0, 3)
 	perPart := sent / 2
-	for sent < 24*perPart { // a part and a half times the limit
+	for sent < 18*perPart {
 		deliver(t, s, monolog(sent, 300), flush.Delivered)
 		sent += 300
 		if got := diskBytes(t, dir); got > MinBytes {
@@ -268,5 +270,76 @@ func TestStore_DamagedGoFirst(t *testing.T) {
 	deliver(t, s, monolog(0, 10), flush.Delivered)
 	if st := s.Stats(); st.Damaged != 0 || st.Documents != 10 || st.Bytes > MinBytes {
 		t.Errorf("stats %+v", st)
+	}
+}
+
+// TestStore_DamageUnderway cuts the files of an open part short: reading them faults. K6.
+func TestStore_DamageUnderway(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		use  func(t *testing.T, s *Store, doc flush.Document)
+	}{
+		{"send", func(t *testing.T, s *Store, doc flush.Document) {
+			deliver(t, s, []flush.Document{doc}, flush.Delivered) // its copy is lost
+		}},
+		{"get", func(t *testing.T, s *Store, doc flush.Document) {
+			if _, ok, err := s.Get(t.Context(), doc.Index, doc.ID); ok || err != nil {
+				t.Errorf("get: %v, %v", ok, err)
+			}
+		}},
+		{"search", func(t *testing.T, s *Store, doc flush.Document) {
+			res, err := s.Search(t.Context(), Query{Text: "request", Limit: 1})
+			if err != nil || res.Total == 0 {
+				t.Errorf("search: total %d, %v", res.Total, err)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := openStore(t, dir, small)
+			sent := fill(t, s, 0, 3)
+			segments, err := filepath.Glob(filepath.Join(dir, partName(1), "*.zap"))
+			if err != nil || len(segments) == 0 {
+				t.Fatal("no segments", err)
+			}
+			for _, name := range segments {
+				if err := os.Truncate(name, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tt.use(t, s, monolog(3, 1)[0])
+			if st := s.Stats(); st.Damaged != 1 || st.Parts != 2 {
+				t.Errorf("stats %+v", st)
+			}
+			deliver(t, s, monolog(sent, 5), flush.Delivered)
+			if got := total(t, s, "*"); got != int(s.Stats().Documents) || got == 0 {
+				t.Errorf("%d found, stats %+v", got, s.Stats())
+			}
+		})
+	}
+}
+
+// TestStore_LibraryPanics lets the library report that a goroutine of the active index ended. The store
+// goes on in another part; the next start finds everything.
+func TestStore_LibraryPanics(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir, small)
+	deliver(t, s, monolog(0, 50), flush.Delivered)
+	p := s.active()
+	lost := p.index // the store never closes it
+	reportFailure(scorch.NewScorchError("persister", "panic: for the test", scorch.ErrAsyncPanic), p.dir)
+	deliver(t, s, monolog(50, 50), flush.Delivered)
+	if got := total(t, s, "*"); got != 50 {
+		t.Errorf("%d found after the panic, want 50", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := lost.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, dir, small)
+	if got := total(t, s, "*"); got != 100 || s.Stats().Damaged != 0 {
+		t.Errorf("%d found after the next start, stats %+v; want 100", got, s.Stats())
 	}
 }

@@ -23,6 +23,7 @@ type found struct {
 type collection struct {
 	oldestFirst bool
 	size        int
+	maxBytes    int // of the sources read
 	total       uint64
 	best        []found
 	readers     []index.IndexReader // open until the documents are read
@@ -151,7 +152,7 @@ func (c *collection) read(res *Result, skip int) error {
 	size := 0
 	for _, f := range c.best[min(skip, len(c.best)):] {
 		err := newStoredReader(c.readers[f.reader]).visit(f.number, func(doc storedDocument) {
-			if size += len(doc.source); size > MaxResultBytes && len(res.Hits) > 0 {
+			if size += len(doc.source); size > c.maxBytes && len(res.Hits) > 0 {
 				res.Truncated = true
 				return
 			}

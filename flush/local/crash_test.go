@@ -67,8 +67,8 @@ func TestStore_Kill(t *testing.T) {
 	dir := t.TempDir()
 	var stored []int
 	next := 0
-	for range 8 {
-		stored = append(stored, killedRun(t, dir, next, 3+rand.IntN(30))...)
+	for range 5 {
+		stored = append(stored, killedRun(t, dir, next, 3+rand.IntN(15))...)
 		next = stored[len(stored)-1] + 100*crashBatch // far beyond what was underway
 	}
 	s := openStore(t, dir, func(o *Options) { o.MaxBytes = crashBytes })
@@ -88,7 +88,7 @@ func TestStore_Kill(t *testing.T) {
 			t.Fatalf("document %s is there %d times", docs[3].ID, got)
 		}
 	}
-	t.Logf("%d batches reported over 8 kills, all there", len(stored))
+	t.Logf("%d batches reported over 5 kills, all there", len(stored))
 }
 
 // killedRun starts a child, reads so many reports and kills it. It returns what was reported.

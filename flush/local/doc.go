@@ -15,7 +15,8 @@
 //	K5  What is on disk stays within Options.MaxBytes; the oldest part goes first. (A single event may be
 //	    larger than a part; a part is trimmed once the batch that outgrew it is stored.)
 //	K6  A crash at any moment leaves a store that opens by itself. A damaged part is renamed to *.damaged,
-//	    logged and counted, and the rest opens; damage never makes Open fail.
+//	    logged and counted, and the rest opens; damage never makes Open fail. So is one whose damage a
+//	    call runs into later.
 //	K7  What is indexed of one document is bounded in fields, depth, values and text (MaxFields, MaxDepth,
 //	    MaxValues, MaxValueBytes, MaxTextBytes), and field names in all (MaxPartFields).
 //	K8  Memory is bounded: at most GOMAXPROCS batches of batchBytes are made at a time, whatever is sent.

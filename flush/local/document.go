@@ -104,7 +104,8 @@ type builder struct {
 	docs   []document
 	used   int
 	arena  arena
-	maps   []index.TokenFrequencies // free for use
+	few    []index.TokenFrequencies // free for use, of at most fewTerms
+	many   []index.TokenFrequencies // free for use as _all
 	names  *fieldNames
 	walker walker
 	slots  map[string]int // field name -> position in fields, of the document in hand
@@ -135,10 +136,7 @@ func (b *builder) release() {
 	for i := range b.docs[:b.used] {
 		d := &b.docs[i]
 		for j := range d.fields {
-			if terms := d.fields[j].terms; terms != nil && len(terms) <= 1<<10 && len(b.maps) < 1<<15 {
-				clear(terms)
-				b.maps = append(b.maps, terms)
-			}
+			b.recycle(d.fields[j].terms, j == 1)
 		}
 		clear(d.fields)
 		d.fields = d.fields[:0]
@@ -148,6 +146,25 @@ func (b *builder) release() {
 	b.arena.reset()
 	b.names = nil
 	builders.Put(b)
+}
+
+// A map costs its largest size, not what is in it, each time it is walked. So maps are only used again for
+// what is of the size they have.
+const (
+	fewTerms  = 8
+	manyTerms = 256
+)
+
+func (b *builder) recycle(terms index.TokenFrequencies, all bool) {
+	switch n := len(terms); {
+	case terms == nil || len(b.few)+len(b.many) > 32*batchDocuments:
+	case all && n <= manyTerms:
+		clear(terms)
+		b.many = append(b.many, terms)
+	case !all && n <= fewTerms:
+		clear(terms)
+		b.few = append(b.few, terms)
+	}
 }
 
 // add builds the document and returns it. It reads doc during the call only. Room was reserved before.
@@ -177,9 +194,13 @@ func (b *builder) meta(d *document, name string, options index.FieldIndexingOpti
 }
 
 func (b *builder) newField(d *document, name string, options index.FieldIndexingOptions) *field {
+	free := &b.few
+	if name == fieldAll {
+		free = &b.many
+	}
 	var terms index.TokenFrequencies
-	if n := len(b.maps); n > 0 {
-		terms, b.maps = b.maps[n-1], b.maps[:n-1]
+	if n := len(*free); n > 0 {
+		terms, *free = (*free)[n-1], (*free)[:n-1]
 	} else {
 		terms = make(index.TokenFrequencies)
 	}

@@ -56,10 +56,11 @@ func checkFormat(dir string) error {
 
 func partName(number uint64) string { return fmt.Sprintf("%010d", number) }
 
-// leftover is a part that was set aside.
+// leftover is a part that takes up space and is not in use.
 type leftover struct {
 	dir   string
 	bytes int64
+	held  bool // whole, but out of use until the next start: not to be removed
 }
 
 type layout struct {

@@ -151,7 +151,7 @@ func (s *Store) leaveBehind(p *part) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.parts = slices.DeleteFunc(slices.Clone(s.parts), func(q *part) bool { return q == p })
-	s.other = append(s.other, leftover{dir: p.dir, bytes: p.bytes.Load()})
+	s.other = append(s.other, leftover{dir: p.dir, bytes: p.bytes.Load(), held: true})
 	return nil
 }
 
@@ -202,9 +202,9 @@ func (s *Store) trim() error {
 // removeOldest removes one part; done when there is none that may go.
 func (s *Store) removeOldest() (done bool, err error) {
 	s.mu.Lock()
-	if len(s.other) > 0 {
-		l := s.other[0]
-		s.other = s.other[1:]
+	if i := slices.IndexFunc(s.other, func(l leftover) bool { return !l.held }); i >= 0 {
+		l := s.other[i]
+		s.other = slices.Delete(s.other, i, i+1)
 		s.mu.Unlock()
 		s.log.Warn("damaged part removed for space", "part", filepath.Base(l.dir), "bytes", l.bytes)
 		return false, discard(l.dir)

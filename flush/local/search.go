@@ -75,7 +75,7 @@ func (s *Store) Search(ctx context.Context, q Query) (Result, error) {
 	}
 	defer func() { <-s.readers }()
 
-	c := collection{oldestFirst: q.OldestFirst, size: q.Skip + max(q.Limit, 0)}
+	c := collection{oldestFirst: q.OldestFirst, size: q.Skip + max(q.Limit, 0), maxBytes: s.resultBytes}
 	defer c.close()
 	parts := s.snapshot()
 	if !q.OldestFirst {
@@ -85,7 +85,7 @@ func (s *Store) Search(ctx context.Context, q Query) (Result, error) {
 		r, err := s.reader(ctx, p)
 		if err == nil && r != nil {
 			c.readers = append(c.readers, r)
-			err = guarded(func() error { return c.collect(ctx, p.wanted(&c), compiled) })
+			err = s.blame(p, guarded(func() error { return c.collect(ctx, p.wanted(&c), compiled) }))
 		}
 		if err != nil {
 			return Result{}, fmt.Errorf("search part %d: %w", p.number, err)
@@ -164,11 +164,11 @@ func (s *Store) Get(ctx context.Context, indexName, id string) (Hit, bool, error
 		}
 		var hit Hit
 		var ok bool
-		err = guarded(func() error {
+		err = s.blame(p, guarded(func() error {
 			defer r.Close()
 			hit, ok, err = newStoredReader(r).find(key)
 			return err
-		})
+		}))
 		if err != nil || ok {
 			return hit, ok, err
 		}

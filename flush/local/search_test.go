@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -259,13 +258,19 @@ func TestStore_Search_SinceUntil(t *testing.T) {
 
 func TestStore_Search_Truncates(t *testing.T) {
 	s := openStore(t, t.TempDir())
-	big := strings.Repeat("x", 1<<20)
-	for n := range MaxResultBytes>>20 + 1 {
-		deliver(t, s, []flush.Document{event(n, fmt.Sprintf(`{"n":%d,"pad":"%s"}`, n, big))}, flush.Delivered)
+	deliver(t, s, monolog(0, 100), flush.Delivered)
+	s.resultBytes = 10 * len(monolog(0, 1)[0].Source)
+	res, err := s.Search(t.Context(), Query{Limit: 100})
+	size := 0
+	for _, h := range res.Hits {
+		size += len(h.Source)
 	}
-	res, err := s.Search(t.Context(), Query{Limit: 1000})
-	if err != nil || !res.Truncated || res.Total != MaxResultBytes>>20+1 || len(res.Hits) != MaxResultBytes>>20-1 {
-		t.Errorf("total %d, %d hits, truncated %v, %v", res.Total, len(res.Hits), res.Truncated, err)
+	if err != nil || !res.Truncated || res.Total != 100 || size > s.resultBytes || len(res.Hits) < 7 {
+		t.Errorf("total %d, %d hits of %d bytes, truncated %v, %v", res.Total, len(res.Hits), size, res.Truncated, err)
+	}
+	s.resultBytes = 1
+	if res, err = s.Search(t.Context(), Query{}); err != nil || len(res.Hits) != 1 {
+		t.Errorf("a hit over the bound: %d hits, %v; want 1", len(res.Hits), err)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // A call's documents are stored in batches of at most this size, which bounds memory: a batch takes about
 // ten times its source while it is made.
 const (
-	batchDocuments = 2_000
+	batchDocuments = 1_000
 	batchBytes     = 1 << 20
 )
 

@@ -27,6 +27,8 @@ type Store struct {
 	writers chan struct{} // a token per batch in the making
 	readers chan struct{} // a token per search
 
+	resultBytes int // MaxResultBytes
+
 	life   sync.RWMutex // held for reading by every call, for writing by Close
 	closed bool         // guarded by life
 
@@ -61,6 +63,8 @@ func Open(dir string, opts Options) (*Store, error) {
 		writers: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		readers: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
 		loaded:  make(chan struct{}),
+
+		resultBytes: MaxResultBytes,
 	}
 	if err := s.open(); err != nil {
 		s.queue.Close()
@@ -141,11 +145,36 @@ func (s *Store) use(ctx context.Context, p *part, f func(index.Index) error) err
 		}
 		p.mu.RLock()
 	}
-	defer p.mu.RUnlock()
-	if p.index == nil {
+	err := error(nil)
+	if p.index != nil {
+		err = guarded(func() error { return f(p.index) })
+	}
+	p.mu.RUnlock()
+	return s.blame(p, err)
+}
+
+// blame looks at the files of a part whose index failed in a way that damage would explain. A sealed part
+// that is damaged is set aside, and the error is settled by that; one that is written to is opened again,
+// and verified, by the next call of Send. When its files are whole the query or the library is at fault, and
+// the part stays.
+func (s *Store) blame(p *part, err error) error {
+	if !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone {
 		return nil
 	}
-	return guarded(func() error { return f(p.index) })
+	if p.filter == nil {
+		p.failure.broken.Store(true)
+		return err
+	}
+	if _, damage := checkPart(p.dir); errors.Is(damage, ErrDamaged) {
+		s.setAside(p, damage)
+		return nil
+	}
+	return err
 }
 
 // Name says where documents go.
