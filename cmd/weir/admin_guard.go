@@ -27,7 +27,6 @@ const changeHeader = "X-Weir"
 // hostRule says under which names a listener may be asked.
 type hostRule struct {
 	addr  netip.Addr // where it listens; the unspecified address: everywhere
-	port  string
 	names map[string]bool
 }
 

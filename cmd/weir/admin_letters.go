@@ -235,12 +235,12 @@ func newExactBytes(b []byte) *exactBytes {
 // letterView is a letter whole.
 type letterView struct {
 	flush.Letter
-	Seq      wal.Offset `json:"seq"`
-	EditedAt time.Time  `json:"edited_at,omitzero"`
-	Event    *exactBytes   `json:"event,omitempty"`
-	Document *exactBytes   `json:"document,omitempty"`
-	Original *exactBytes   `json:"original,omitempty"` // the event as first received, when it was edited
-	Damage   string     `json:"damage,omitempty"`   // why the bytes cannot be read
+	Seq      wal.Offset  `json:"seq"`
+	EditedAt time.Time   `json:"edited_at,omitzero"`
+	Event    *exactBytes `json:"event,omitempty"`
+	Document *exactBytes `json:"document,omitempty"`
+	Original *exactBytes `json:"original,omitempty"` // the event as first received, when it was edited
+	Damage   string      `json:"damage,omitempty"`   // why the bytes cannot be read
 }
 
 func newLetterView(l *deadletter.Letter) *letterView {

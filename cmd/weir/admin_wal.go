@@ -119,7 +119,7 @@ type recordView struct {
 	Remote     netip.Addr  `json:"remote,omitzero"`
 	Rejected   bool        `json:"rejected,omitempty"`
 	Reason     string      `json:"reason,omitempty"`
-	Event      *exactBytes    `json:"event,omitempty"`
+	Event      *exactBytes `json:"event,omitempty"`
 	Damage     *damageView `json:"damage,omitempty"`
 }
 

@@ -19,6 +19,11 @@ var commands = []func(*app) *cobra.Command{
 	newCheckCmd,
 	newServeCmd,
 	newSendCmd,
+	newSearchCmd,
+	newStatusCmd,
+	newDLQCmd,
+	newWALCmd,
+	newLuaCmd,
 	newVersionCmd,
 }
 

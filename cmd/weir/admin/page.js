@@ -4,8 +4,12 @@
 (() => {
   const every = 3000;
   const main = document.querySelector("main[data-refresh]");
-  const seen = document.querySelector("#seen");
   if (!main) return;
+
+  function tell(text) {
+    const seen = document.querySelector("#seen");
+    if (seen.textContent !== text) seen.textContent = text;
+  }
 
   async function refresh() {
     if (document.hidden) return;
@@ -18,9 +22,9 @@
         if (fresh && !part.contains(document.activeElement)) part.replaceWith(document.importNode(fresh, true));
       }
       document.title = next.title;
-      seen.textContent = "";
+      tell("");
     } catch {
-      seen.textContent = "no answer from weir; shown is what was last seen";
+      tell("· no answer from weir; shown is what was last seen");
     }
   }
   setInterval(refresh, every);
