@@ -88,6 +88,7 @@ type service struct {
 	reader  *wal.Reader
 	ingest  *ingest.Server
 	admin   *adminServer
+	reserve *reserve
 
 	level *slog.LevelVar
 	load  func() (*Config, error) // reads the configuration again
@@ -112,6 +113,7 @@ func openService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load fu
 	}); err != nil {
 		return nil, explainDataDir(cfg.DataDir, err)
 	}
+	s.reserve = newReserve(cfg.DataDir, logger)
 	if err = s.buildFlusher(); err != nil {
 		return nil, err
 	}
@@ -153,7 +155,7 @@ func (s *service) buildFlusher() error {
 	s.reader = s.log.NewReader(least + 1)
 	f := &s.cfg.Flush
 	s.flusher = flush.New(flush.Options{
-		Source: s.reader, Sink: s.sink, Checkpoint: s.db, DeadLetters: s.letters, Streams: streams,
+		Source: s.reader, Sink: s.sink, Checkpoint: &reservedCheckpoint{Checkpoint: s.db, reserve: s.reserve}, DeadLetters: s.letters, Streams: streams,
 		Epoch: s.log.Epoch(), Settled: least, Redelivered: s.log.DurableOffset(), Durable: s.log.DurableOffset, Settle: s.settle,
 		BatchBytes: int(f.BatchBytes), BatchEvents: f.BatchEvents, Linger: f.Linger.Std(), MaxInFlightBytes: int64(f.MaxInFlightBytes),
 		Workers: f.Workers, RetryMin: f.RetryMin.Std(), RetryMax: f.RetryMax.Std(),
@@ -179,6 +181,7 @@ func (s *service) settle(epoch wal.Epoch, upTo wal.Offset) error {
 	if _, err := s.log.Reclaim(upTo); err != nil {
 		return fmt.Errorf("reclaim log: %w", err)
 	}
+	s.reserve.take()
 	return nil
 }
 

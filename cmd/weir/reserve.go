@@ -1,0 +1,112 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/wal"
+)
+
+// reserveBytes is room for many checkpoints and for the dead letters of the batches in flight.
+const reserveBytes = 8 << 20
+
+// reserve is a file that is given up when the disk is so full that not even the checkpoint can be
+// written: without the checkpoint nothing is reclaimed, and without reclaim the disk stays full.
+// wal.min_free_bytes keeps weir itself from filling the disk; this is for when others do.
+type reserve struct {
+	path   string
+	logger *slog.Logger
+
+	mu   sync.Mutex
+	held bool
+}
+
+// newReserve takes the reserve below dir, if there is room for it.
+func newReserve(dir string, logger *slog.Logger) *reserve {
+	r := &reserve{path: filepath.Join(dir, "RESERVE"), logger: logger}
+	r.take()
+	return r
+}
+
+// take makes the file, unless it is there. Having none is a pity and no failure.
+func (r *reserve) take() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held {
+		return
+	}
+	if info, err := os.Stat(r.path); err == nil && info.Size() == reserveBytes {
+		r.held = true
+		return
+	}
+	if err := writeReserve(r.path); err != nil {
+		r.logger.Warn("no room for the reserve that keeps delivery going on a full disk", "path", r.path, "error", err)
+		if err := os.Remove(r.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			r.logger.Warn("the reserve's rest cannot be removed", "path", r.path, "error", err)
+		}
+		return
+	}
+	r.held = true
+}
+
+// writeReserve writes real bytes: a file with holes would reserve nothing.
+func writeReserve(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, reserveBytes))
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// giveUp frees the space, and reports whether there was any to free.
+func (r *reserve) giveUp() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.held {
+		return false
+	}
+	if err := os.Remove(r.path); err != nil {
+		r.logger.Error("the reserve cannot be given up", "path", r.path, "error", err)
+		return false
+	}
+	r.held = false
+	r.logger.Warn("the disk is full: the reserve was given up so that the checkpoint can be written and the log reclaimed", "bytes", reserveBytes)
+	return true
+}
+
+// reservedCheckpoint writes checkpoints, at the price of the reserve where the disk is full.
+type reservedCheckpoint struct {
+	flush.Checkpoint
+	reserve *reserve
+}
+
+var _ flush.Checkpoint = (*reservedCheckpoint)(nil)
+
+func (c *reservedCheckpoint) Advance(epoch wal.Epoch, offsets map[string]wal.Offset) error {
+	err := c.Checkpoint.Advance(epoch, offsets)
+	if err == nil || !isDiskFull(err) || !c.reserve.giveUp() {
+		return err
+	}
+	if err := c.Checkpoint.Advance(epoch, offsets); err != nil {
+		return fmt.Errorf("after the reserve was given up: %w", err)
+	}
+	return nil
+}
+
+func isDiskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/wal"
+)
+
+// fullDisk is a checkpoint on a disk that is full while the reserve lies on it.
+type fullDisk struct {
+	flush.Checkpoint
+	reserve string
+	other   error
+	stored  wal.Offset
+}
+
+func (c *fullDisk) Advance(_ wal.Epoch, offsets map[string]wal.Offset) error {
+	if _, err := os.Stat(c.reserve); err == nil {
+		return fmt.Errorf("write: %w", syscall.ENOSPC)
+	}
+	if c.other != nil {
+		return c.other
+	}
+	c.stored = offsets["default"]
+	return nil
+}
+
+func TestReserve_IsGivenUpForTheCheckpointOnAFullDisk(t *testing.T) {
+	r := newReserve(t.TempDir(), slog.New(slog.DiscardHandler))
+	info, err := os.Stat(r.path)
+	if err != nil || info.Size() != reserveBytes {
+		t.Fatalf("reserve: %v, %v", info, err)
+	}
+	disk := &fullDisk{reserve: r.path}
+	c := &reservedCheckpoint{Checkpoint: disk, reserve: r}
+	if err := c.Advance(1, map[string]wal.Offset{"default": 7}); err != nil || disk.stored != 7 {
+		t.Errorf("checkpoint on a full disk: %v, stored %d", err, disk.stored)
+	}
+	if _, err := os.Stat(r.path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the reserve is still there: %v", err)
+	}
+	disk.other = syscall.ENOSPC
+	if err := c.Advance(1, map[string]wal.Offset{"default": 8}); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("without a reserve: %v", err)
+	}
+	r.take()
+	if _, err := os.Stat(r.path); err != nil {
+		t.Errorf("the reserve was not taken again: %v", err)
+	}
+}
+
+func TestReserve_IsKeptWhenSomethingElseFails(t *testing.T) {
+	r := newReserve(t.TempDir(), slog.New(slog.DiscardHandler))
+	c := &reservedCheckpoint{Checkpoint: failingCheckpoint{}, reserve: r}
+	if err := c.Advance(1, nil); !errors.Is(err, syscall.EIO) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(r.path); err != nil {
+		t.Errorf("the reserve is gone: %v", err)
+	}
+}
+
+type failingCheckpoint struct{ flush.Checkpoint }
+
+func (failingCheckpoint) Advance(wal.Epoch, map[string]wal.Offset) error { return syscall.EIO }
