@@ -56,6 +56,13 @@ func (r *reserve) take() {
 	r.held = true
 }
 
+// retake takes a reserve that was given up again once the disk has room for several of it.
+func (r *reserve) retake(freeBytes int64) {
+	if freeBytes >= 8*reserveBytes {
+		r.take()
+	}
+}
+
 // writeReserve writes real bytes: a file with holes would reserve nothing.
 func writeReserve(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)

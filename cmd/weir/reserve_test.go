@@ -49,7 +49,11 @@ func TestReserve_IsGivenUpForTheCheckpointOnAFullDisk(t *testing.T) {
 	if err := c.Advance(1, map[string]wal.Offset{"default": 8}); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("without a reserve: %v", err)
 	}
-	r.take()
+	r.retake(2 * reserveBytes)
+	if _, err := os.Stat(r.path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the reserve was taken again on an almost full disk: %v", err)
+	}
+	r.retake(1 << 30)
 	if _, err := os.Stat(r.path); err != nil {
 		t.Errorf("the reserve was not taken again: %v", err)
 	}

@@ -181,7 +181,7 @@ func (s *service) settle(epoch wal.Epoch, upTo wal.Offset) error {
 	if _, err := s.log.Reclaim(upTo); err != nil {
 		return fmt.Errorf("reclaim log: %w", err)
 	}
-	s.reserve.take()
+	s.reserve.retake(s.log.Status().FreeBytes)
 	return nil
 }
 

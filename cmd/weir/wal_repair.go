@@ -141,7 +141,7 @@ func (a *app) printRepair(rep *repairReport, output outputFormat) error {
 	case rep.Done && rep.TornBytes > 0:
 		_, err = fmt.Fprintf(out, "repaired: %s were set aside in repair/\n", humanBytes(rep.TornBytes))
 	case rep.Done:
-		_, err = fmt.Fprintln(out, "nothing had to be set aside; the log is closed in order now")
+		_, err = fmt.Fprintln(out, "nothing had to be set aside")
 	case rep.TornBytes > 0:
 		_, err = fmt.Fprintf(out, "a repair would set %s aside in repair/; nothing was changed\n", humanBytes(rep.TornBytes))
 	default:
