@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -43,6 +45,28 @@ func startProcess(ctx context.Context, name, dir string, env []string, path stri
 	return p, nil
 }
 
+// errExited is the end of a process that says that all was well.
+var errExited = errors.New("exit status 0")
+
+// stop asks the process to end in order and waits for it. It fails when that takes longer than patience, or the
+// process says that something went wrong.
+func (p *process) stop(patience time.Duration) error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stop %s: %w", p.name, err)
+	}
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	select {
+	case <-p.exited:
+	case <-deadline.C:
+		return fmt.Errorf("%s had not stopped after %s\n%s", p.name, patience, p.tail())
+	}
+	if p.err != nil {
+		return fmt.Errorf("%s did not stop in order: %w\n%s", p.name, p.err, p.tail())
+	}
+	return nil
+}
+
 // kill ends the process at once and waits for it. It may be called more than once.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended already
@@ -59,7 +83,7 @@ func (p *process) await(ctx context.Context, patience time.Duration, ready func(
 	for !ready() {
 		select {
 		case <-p.exited:
-			return fmt.Errorf("%s ended: %w\n%s", p.name, cmpErr(p.err), p.tail())
+			return fmt.Errorf("%s ended: %w\n%s", p.name, cmp.Or(p.err, errExited), p.tail())
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-deadline.C:
@@ -68,13 +92,6 @@ func (p *process) await(ctx context.Context, patience time.Duration, ready func(
 		}
 	}
 	return nil
-}
-
-func cmpErr(err error) error {
-	if err == nil {
-		return errors.New("exit status 0")
-	}
-	return err
 }
 
 // tail returns the last lines of the process's output.

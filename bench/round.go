@@ -69,7 +69,15 @@ func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool)
 		round.GeneratorCPU = (ownAfter.cpu - own.cpu).Seconds() / millions
 	}
 	round.PeakMegabytes = float64(after.peak) / 1e6
-	return round, problems, profiled()
+	if err := profiled(); err != nil {
+		return round, problems, err
+	}
+	if s.final != nil && len(problems) == 0 {
+		if err := s.final(ctx, result.Acked); err != nil {
+			problems = append(problems, "at the end: "+err.Error())
+		}
+	}
+	return round, problems, nil
 }
 
 // plan is the load of a case on a server.

@@ -1,6 +1,10 @@
 package main
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/weirlog/weir/bench/load"
+)
 
 // scenario is a table of cases.
 type scenario struct {
@@ -18,6 +22,9 @@ type benchCase struct {
 	idle        bool // connections send one request each, few of them at a time, and stay open
 	targets     []target
 }
+
+// possible reports whether this process may open the connections of the case.
+func (c *benchCase) possible() bool { return c.connections <= load.MaxConnections() }
 
 // scenarios are all that there is, in the order in which they run.
 var scenarios = []scenario{

@@ -54,6 +54,8 @@ type server struct {
 	// arrived waits until everything acknowledged is where it belongs, and returns when the last of it came. nil:
 	// the target keeps nothing. The error says what is missing or doubled.
 	arrived func(ctx context.Context, acked int64) (time.Time, error)
+	// final is the last check: it ends the target in order and looks whether more came than was acknowledged. May be nil.
+	final func(ctx context.Context, acked int64) error
 	// delivers says that arrived means delivered.
 	delivers bool
 }
@@ -65,9 +67,10 @@ func (s *server) close() {
 	}
 }
 
-// startPatience bounds a start, stallPatience a delivery that makes no progress.
+// startPatience bounds a start, stopPatience an orderly end, stallPatience a delivery that makes no progress.
 const (
 	startPatience = 30 * time.Second
+	stopPatience  = 30 * time.Second
 	stallPatience = 20 * time.Second
 )
 

@@ -79,10 +79,17 @@ func (w weirSetup) start(ctx context.Context, l *lab, dir string, c *benchCase) 
 	if err := s.process.await(ctx, startPatience, func() bool { return get(ctx, s.admin+"/readyz", nil) == nil }); err != nil {
 		return nil, err
 	}
-	if w.away {
+	if w.away { // it would not end before its shutdown_timeout
 		s.arrived = func(ctx context.Context, acked int64) (time.Time, error) { return durable(ctx, s.admin, acked) }
-	} else {
-		s.arrived = func(ctx context.Context, acked int64) (time.Time, error) { return delivered(ctx, destination, acked) }
+		return s, nil
+	}
+	s.arrived = func(ctx context.Context, acked int64) (time.Time, error) { return delivered(ctx, destination, acked) }
+	s.final = func(ctx context.Context, acked int64) error {
+		if err := s.process.stop(stopPatience); err != nil {
+			return err
+		}
+		_, err := delivered(ctx, destination, acked)
+		return err
 	}
 	return s, nil
 }

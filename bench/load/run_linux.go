@@ -50,6 +50,15 @@ func Run(ctx context.Context, plan Plan) (*Result, error) {
 	return result, errors.Join(errs...)
 }
 
+// MaxConnections returns how many connections this process may have open, with room for what else it needs.
+func MaxConnections() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return int(min(limit.Cur, 1<<20)) - 100
+}
+
 // clock holds the moments of a run.
 type clock struct {
 	from, to, giveUp time.Time // the window, and the end of patience

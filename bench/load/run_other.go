@@ -11,3 +11,6 @@ import (
 func Run(context.Context, Plan) (*Result, error) {
 	return nil, errors.New("the load generator needs Linux")
 }
+
+// MaxConnections is 0 where Run does not work.
+func MaxConnections() int { return 0 }
