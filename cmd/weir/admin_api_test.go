@@ -171,7 +171,7 @@ func TestAdmin_Letters_FromListToReplay(t *testing.T) {
 
 func TestAdmin_Replay_ClientGoesAway_LettersStayAndTheNextReplayRuns(t *testing.T) {
 	// Nobody listens there: the replay waits for the destination.
-	s := startService(t, "WEIR_ELASTICSEARCH_ADDRESSES=http://127.0.0.1:1", "WEIR_FLUSH_RETRY_MIN=1ms", "WEIR_FLUSH_RETRY_MAX=1ms")
+	s := startService(t, "WEIR_ELASTICSEARCH_ADDRESSES=http://127.0.0.1:1", "WEIR_FLUSH_RETRY_MIN=1ms", "WEIR_FLUSH_RETRY_MAX=1ms", "WEIR_SHUTDOWN_TIMEOUT=10ms")
 	s.putLetters(s.letterAt(10, `{"a":1}`))
 	ctx, cancel := context.WithCancel(t.Context())
 	req, err := http.NewRequestWithContext(ctx, "POST", "http://"+s.admin.Addr()+"/api/v1/dead-letters/replay", strings.NewReader("{}"))

@@ -211,7 +211,7 @@ func failingText(failing map[string]flush.Failure, now time.Time) string {
 		if i > 0 {
 			b.WriteString("; ")
 		}
-		fmt.Fprintf(&b, "%s has failed since %s (%d attempts): %s", f.Doing, ago(now, f.Since), f.Attempts, f.Error)
+		fmt.Fprintf(&b, "%s has been failing for %s (%d attempts): %s", f.Doing, humanDuration(max(0, now.Sub(f.Since)).Truncate(time.Second)), f.Attempts, f.Error)
 	}
 	return b.String()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/weirlog/weir/wal"
@@ -102,6 +103,8 @@ func (a *admin) verifyWAL(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	first := a.log.Status().FirstOffset
+	rep.Damage = slices.DeleteFunc(rep.Damage, func(d *wal.CorruptionError) bool { return reclaimed(d, first) })
 	view := &verifyReport{Records: rep.Records, Bytes: rep.Bytes, Lost: rep.Lost(), Damage: []damageView{}}
 	for _, d := range rep.Damage {
 		view.Damage = append(view.Damage, *newDamageView(d))
@@ -134,6 +137,38 @@ func newRecordView(rec *wal.Record) *recordView {
 	return v
 }
 
+// browse returns the log for reading beside the service. The service's own readers count what they cannot
+// read as damage and keep copies; a segment that was reclaimed while somebody leafed through the log must
+// not end among those.
+func (a *admin) browse() (logView, error) {
+	if !a.online() {
+		return a.log, nil
+	}
+	durable := a.log.Status().DurableOffset
+	snapshot, err := wal.OpenSnapshot(layoutOf(a.cfg.DataDir).wal)
+	if err != nil {
+		return nil, err
+	}
+	return &durableView{snapshot, durable}, nil
+}
+
+// durableView is a snapshot of a log that somebody writes: what was not durable before does not count.
+type durableView struct {
+	*wal.Snapshot
+	durable wal.Offset
+}
+
+func (v *durableView) Status() wal.Status {
+	st := v.Snapshot.Status()
+	st.DurableOffset = min(st.DurableOffset, v.durable)
+	return st
+}
+
+// reclaimed reports damage that is none: a segment that is gone because all its records are settled.
+func reclaimed(d *wal.CorruptionError, first wal.Offset) bool {
+	return d.Length == 0 && d.Last < first
+}
+
 // getRecords streams the records from one offset to another, both included. It ends at what is durable
 // when it begins.
 func (a *admin) getRecords(w http.ResponseWriter, r *http.Request) error {
@@ -145,14 +180,17 @@ func (a *admin) getRecords(w http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	st := a.log.Status()
-	// What was reclaimed is settled, and no damage.
-	from = max(from, st.FirstOffset)
+	log, err := a.browse()
+	if err != nil {
+		return err
+	}
+	st := log.Status()
+	from = max(from, st.FirstOffset) // what lies before is settled and gone
 	if to == 0 || to > st.DurableOffset {
 		to = st.DurableOffset
 	}
 	out := newStream(w, contentTypeND)
-	reader := a.log.NewReader(from)
+	reader := log.NewReader(from)
 	defer reader.Close()
 	for given := 0; reader.Position() <= to && (limit == 0 || given < limit); {
 		rec, err := reader.Next(r.Context())
@@ -161,6 +199,9 @@ func (a *admin) getRecords(w http.ResponseWriter, r *http.Request) error {
 		}
 		if rec.Offset > to {
 			break
+		}
+		if rec.Damage != nil && reclaimed(rec.Damage, a.log.Status().FirstOffset) {
+			continue
 		}
 		if only != "" && rec.Stream != only && rec.Damage == nil {
 			continue
