@@ -213,6 +213,27 @@ func TestRunCase_TargetDies(t *testing.T) {
 	}
 }
 
+func TestRunCase_TargetDiesUnderLoad(t *testing.T) {
+	mortal := target{name: "mortal", start: func(ctx context.Context, l *lab, dir string, c *benchCase) (*server, error) {
+		s, err := noop.start(ctx, l, dir, c)
+		if err == nil {
+			s.arrived = func(context.Context, int64) (time.Time, error) {
+				s.process.kill()
+				return time.Now(), errors.New("nobody answers")
+			}
+		}
+		return s, err
+	}}
+	l := newLab(t)
+	c := benchCase{name: "small", connections: 1, events: 1, eventBytes: 320, targets: []target{mortal}}
+	if err := l.runCase(t.Context(), "test", &c); err == nil || !strings.Contains(err.Error(), "noop ended: signal: killed") {
+		t.Errorf("error %v", err)
+	}
+	if len(l.report.Failures) != 1 || !strings.Contains(l.report.Failures[0], "nobody answers") {
+		t.Errorf("failures %q", l.report.Failures)
+	}
+}
+
 func TestDelivered_CountsAtTheSink(t *testing.T) {
 	l := newLab(t)
 	sink, address, err := startChild(t.Context(), l, l.dir, "sink", 0)

@@ -83,7 +83,7 @@ func (p *process) await(ctx context.Context, patience time.Duration, ready func(
 	for !ready() {
 		select {
 		case <-p.exited:
-			return fmt.Errorf("%s ended: %w\n%s", p.name, cmp.Or(p.err, errExited), p.tail())
+			return p.orEnded(nil)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-deadline.C:
@@ -92,6 +92,16 @@ func (p *process) await(ctx context.Context, patience time.Duration, ready func(
 		}
 	}
 	return nil
+}
+
+// orEnded returns why the process ended, or err while it runs.
+func (p *process) orEnded(err error) error {
+	select {
+	case <-p.exited:
+		return fmt.Errorf("%s ended: %w\n%s", p.name, cmp.Or(p.err, errExited), p.tail())
+	default:
+		return err
+	}
 }
 
 // tail returns the last lines of the process's output.

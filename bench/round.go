@@ -61,7 +61,7 @@ func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool)
 	end, problems := s.check(ctx, result)
 	after, err := readUsage(s.process.cmd.Process.Pid)
 	if err != nil {
-		return round, problems, fmt.Errorf("%w (it has ended?)\n%s", err, s.process.tail())
+		return round, problems, s.process.orEnded(err)
 	}
 	round = figures(result, s, end)
 	if millions := float64(result.Acked) / 1e6; millions > 0 {

@@ -42,8 +42,16 @@ func run(ctx context.Context, o options) (err error) {
 	if err := l.prepare(ctx); err != nil {
 		return err
 	}
+	err = l.runScenarios(ctx)
+	if err != nil { // what was measured until then is worth showing
+		l.report.Failures = append(l.report.Failures, "broken off: "+err.Error())
+	}
+	return errors.Join(err, l.finish())
+}
+
+func (l *lab) runScenarios(ctx context.Context) error {
 	for _, s := range scenarios {
-		if !o.wants(s) {
+		if !l.wants(s) {
 			continue
 		}
 		for i := range s.cases {
@@ -52,7 +60,7 @@ func run(ctx context.Context, o options) (err error) {
 			}
 		}
 	}
-	return l.finish()
+	return nil
 }
 
 // prepare builds weir and looks at the machine.
@@ -92,17 +100,17 @@ func (l *lab) runCase(ctx context.Context, scenario string, c *benchCase) error 
 	for n := range l.rounds {
 		for _, t := range l.targets(c) {
 			round, problems, err := l.runRound(ctx, c, &t, n == 0)
-			if err != nil {
-				return fmt.Errorf("%s, %s, %s: %w", scenario, c.name, t.name, err)
-			}
-			l.report.Add(info, t.name, round)
-			l.say("%-8s  %-44s  round %d/%d  %-30s %9.0f acked/s %9.0f end to end/s  p99 %6.2f ms  %4.0f MB",
-				scenario, c.name, n+1, l.rounds, t.name, round.Rate, round.Delivered, round.P99, round.PeakMegabytes)
 			for _, p := range problems {
 				p = fmt.Sprintf("%s, %s, %s, round %d: %s", scenario, c.name, t.name, n+1, p)
 				l.report.Failures = append(l.report.Failures, p)
 				l.say("FAILED: %s", p)
 			}
+			if err != nil {
+				return fmt.Errorf("%s, %s, %s, round %d: %w", scenario, c.name, t.name, n+1, err)
+			}
+			l.report.Add(info, t.name, round)
+			l.say("%-8s  %-44s  round %d/%d  %-30s %9.0f acked/s %9.0f end to end/s  p99 %6.2f ms  %4.0f MB",
+				scenario, c.name, n+1, l.rounds, t.name, round.Rate, round.Delivered, round.P99, round.PeakMegabytes)
 		}
 	}
 	return nil
