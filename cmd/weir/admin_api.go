@@ -54,8 +54,8 @@ func (a *admin) api(f apiFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tracked := &startedWriter{ResponseWriter: w}
 		err := f(tracked, r)
-		if err == nil || r.Context().Err() != nil {
-			return // nobody listens any more
+		if err == nil {
+			return
 		}
 		e := a.explain(r, err)
 		if !tracked.started {
@@ -95,6 +95,10 @@ func (a *admin) explain(r *http.Request, err error) *apiError {
 		tooLarge *http.MaxBytesError
 	)
 	switch {
+	case r.Context().Err() != nil:
+		// The client went away, and nobody reads this; or the service stops, and the client must not take
+		// what it has for the whole.
+		return &apiError{status: http.StatusServiceUnavailable, code: "cut_off", message: "the request was cut off before its end: the service is stopping", retry: true}
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &query):

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -53,18 +54,13 @@ func startServiceIn(t testing.TB, dataDir string, more ...string) *testService {
 	done := make(chan error, 1)
 	go func() { done <- s.run(ctx) }()
 	ts := &testService{service: s, t: t, environ: environ, client: &http.Client{Transport: &http.Transport{}}}
-	ended := false
-	ts.end = func() {
-		if ended {
-			return
-		}
-		ended = true
+	ts.end = sync.OnceFunc(func() {
 		ts.client.CloseIdleConnections()
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("stop service: %v", err)
 		}
-	}
+	})
 	t.Cleanup(ts.end)
 	return ts
 }

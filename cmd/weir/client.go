@@ -137,6 +137,9 @@ func (c *adminClient) request(ctx context.Context, method, path string, params u
 	}
 	if res.StatusCode/100 != 2 {
 		defer res.Body.Close()
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
 		return nil, answerError(res)
 	}
 	return res, nil
@@ -212,7 +215,7 @@ func (c *adminClient) lines(ctx context.Context, method, path string, params url
 	for {
 		line, err := in.ReadBytes('\n')
 		if errors.Is(err, io.EOF) && len(line) == 0 {
-			return res.Header, nil
+			return res.Header, context.Cause(ctx) // an answer that ends because the question was withdrawn is not whole
 		}
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
@@ -222,6 +225,9 @@ func (c *adminClient) lines(ctx context.Context, method, path string, params url
 		}
 		line = bytes.TrimSuffix(line, []byte("\n"))
 		if bytes.HasPrefix(line, errorLine) {
+			if cause := context.Cause(ctx); cause != nil {
+				return res.Header, cause
+			}
 			var e errorBody
 			if json.Unmarshal(line, &e) == nil {
 				return res.Header, &apiError{code: e.Error.Code, message: e.Error.Message, retry: e.Error.Retry}

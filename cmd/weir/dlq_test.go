@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"strings"
@@ -150,5 +151,48 @@ func TestOneLine(t *testing.T) {
 	}
 	if !json.Valid(oneLine([]byte(event))) {
 		t.Error("not valid any more")
+	}
+}
+
+// writerFunc is an io.Writer.
+type writerFunc func(b []byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+func TestDLQReplay_CutOff_FailsAndLettersStay(t *testing.T) {
+	environ := []string{"WEIR_ELASTICSEARCH_ADDRESSES=http://127.0.0.1:1", "WEIR_SHUTDOWN_TIMEOUT=10ms"} // nobody listens there
+	for _, tt := range []struct {
+		name    string
+		stopped bool // no service runs
+		cutOff  func(s *testService, interrupt context.CancelCauseFunc)
+		says    string
+	}{
+		{"interrupted, with a running service", false, func(_ *testService, interrupt context.CancelCauseFunc) { interrupt(errInterrupted) }, "letters that were not settled stay"},
+		{"interrupted, on the data directory", true, func(_ *testService, interrupt context.CancelCauseFunc) { interrupt(errInterrupted) }, "letters that were not settled stay"},
+		{"the service stops", false, func(s *testService, _ context.CancelCauseFunc) { go s.end() }, "the service"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := startService(t, environ...)
+			s.putLetters(s.letterAt(10, `{}`))
+			if tt.stopped {
+				s.end()
+			}
+			o := newOperator(s)
+			ctx, interrupt := context.WithCancelCause(t.Context())
+			defer interrupt(nil)
+			o.stderr = writerFunc(func(b []byte) (int, error) {
+				if strings.Contains(string(b), "the destination does not take 1 document") {
+					tt.cutOff(s, interrupt)
+				}
+				return o.err.Write(b)
+			})
+			if code, out, stderr := o.exec(ctx, "dlq", "replay"); code != exitFailed || !strings.Contains(stderr, tt.says) {
+				t.Errorf("exit code %d, %q, %q", code, out, stderr)
+			}
+			s.end()
+			if out := newOperator(s).want(exitDone, opensDir, "dlq", "ls"); strings.Count(out, "\n") != 2 {
+				t.Errorf("left: %s", out)
+			}
+		})
 	}
 }
