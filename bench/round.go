@@ -63,8 +63,11 @@ func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool)
 	if err != nil {
 		return round, problems, s.process.orEnded(err)
 	}
-	round = figures(result, s, end)
-	if millions := float64(result.Acked) / 1e6; millions > 0 {
+	round.Acked = result.Acked
+	if !c.idle { // its requests only open the connections
+		round = figures(result, s, end)
+	}
+	if millions := float64(result.Acked) / 1e6; millions > 0 && !c.idle {
 		round.CPU = (after.cpu - before.cpu).Seconds() / millions
 		round.GeneratorCPU = (ownAfter.cpu - own.cpu).Seconds() / millions
 	}

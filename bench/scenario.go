@@ -50,6 +50,7 @@ var scenarios = []scenario{
 		cases: []benchCase{
 			{name: "1 event a request, 1,024 connections", connections: 1024, events: 1, eventBytes: 320, targets: []target{weirScript}},
 			{name: "1,000 events of 1,000 B a request, 16 connections", connections: 16, events: 1000, eventBytes: 1000, targets: []target{weirScript}},
+			{name: "32 connections, idle after one request each", connections: 32, events: 1, eventBytes: 320, idle: true, targets: []target{weir}},
 			{name: "10,000 connections, idle after one request each", connections: 10_000, events: 1, eventBytes: 320, idle: true, targets: []target{weir}},
 		},
 	},
