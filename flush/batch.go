@@ -35,7 +35,7 @@ func (b *batch) add(rec wal.Record) {
 	}
 	b.records = append(b.records, rec)
 	b.bytes += int64(len(rec.Payload))
-	b.last, b.epoch = rec.Last(), rec.Epoch
+	b.last = rec.Last()
 }
 
 // collect fills b with the next records: it waits for the first, then takes what comes until the batch

@@ -33,10 +33,9 @@ type Options struct {
 	Redelivered wal.Offset
 	// Durable returns the log's durable offset, for the lag.
 	Durable func() wal.Offset
-	// Settle is called after a checkpoint was stored, with the offset that every stream has reached and
-	// the epoch of the record there: the place to reclaim the log. An error is logged, and the call
-	// comes again. May be nil.
-	Settle func(epoch wal.Epoch, upTo wal.Offset) error
+	// Settle is called after a checkpoint was stored, with the offset that every stream has reached: the
+	// place to reclaim the log. An error is logged, and the call comes again. May be nil.
+	Settle func(upTo wal.Offset) error
 
 	BatchBytes       int           // of event bytes in a batch; default 5 MiB
 	BatchEvents      int           // default 5000
@@ -204,7 +203,7 @@ func (f *Flusher) keepCheckpoint(stop <-chan struct{}) error {
 }
 
 func (f *Flusher) writeCheckpoint(stored *wal.Offset) error {
-	upTo, epoch := f.tracker.watermark()
+	upTo := f.tracker.watermark()
 	if upTo <= *stored {
 		return nil
 	}
@@ -216,7 +215,7 @@ func (f *Flusher) writeCheckpoint(stored *wal.Offset) error {
 		return fmt.Errorf("advance checkpoint: %w", err)
 	}
 	if f.opts.Settle != nil {
-		if err := f.opts.Settle(epoch, upTo); err != nil {
+		if err := f.opts.Settle(upTo); err != nil {
 			return err // stored stays: the call comes again with the next tick
 		}
 	}
@@ -246,7 +245,7 @@ type Status struct {
 func (f *Flusher) Status() Status {
 	st := f.health.status()
 	st.Destination = f.opts.Sink.Name()
-	st.Settled, _ = f.tracker.watermark()
+	st.Settled = f.tracker.watermark()
 	if durable := f.opts.Durable(); durable > st.Settled {
 		st.Lag = uint64(durable - st.Settled)
 	}

@@ -277,7 +277,7 @@ func TestFlusher_CheckpointFails_IsToldAndNothingIsReclaimed(t *testing.T) {
 	r := newRig(t)
 	r.append("default", 5)
 	r.check.err = errors.New("disk full")
-	r.opts.Settle = func(wal.Epoch, wal.Offset) error {
+	r.opts.Settle = func(wal.Offset) error {
 		t.Error("reclaim although the checkpoint was not stored")
 		return nil
 	}

@@ -53,8 +53,7 @@ func (m *Metrics) watch(f *Flusher) {
 		m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_flush_" + name, Help: help}, value))
 	}
 	gauge("lag_records", "Durable records that are not settled.", func() float64 {
-		settled, _ := f.tracker.watermark()
-		return max(0, float64(f.opts.Durable())-float64(settled))
+		return max(0, float64(f.opts.Durable())-float64(f.tracker.watermark()))
 	})
 	gauge("oldest_unsettled_seconds", "Age of the oldest unsettled record that delivery has taken up; 0 when there is none.", func() float64 {
 		_, _, oldest := f.tracker.load()

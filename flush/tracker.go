@@ -12,14 +12,12 @@ type tracker struct {
 	mu      sync.Mutex
 	flights []*flight // unsettled runs by offset, without a gap between them
 	settled wal.Offset
-	epoch   wal.Epoch // of the record at settled
-	bytes   int64     // of the unsettled runs
+	bytes   int64 // of the unsettled runs
 }
 
 // flight is one run of records on its way.
 type flight struct {
 	last    wal.Offset
-	epoch   wal.Epoch
 	oldest  time.Time // when its first record was received
 	bytes   int64
 	settled bool
@@ -43,17 +41,17 @@ func (t *tracker) settle(f *flight) {
 	t.bytes -= f.bytes
 	n := 0
 	for n < len(t.flights) && t.flights[n].settled {
-		t.settled, t.epoch = t.flights[n].last, t.flights[n].epoch
+		t.settled = t.flights[n].last
 		n++
 	}
 	t.flights = append(t.flights[:0], t.flights[n:]...)
 }
 
-// watermark returns the offset up to which everything is settled, and its epoch.
-func (t *tracker) watermark() (wal.Offset, wal.Epoch) {
+// watermark returns the offset up to which everything is settled.
+func (t *tracker) watermark() wal.Offset {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.settled, t.epoch
+	return t.settled
 }
 
 // load returns how many runs and bytes are on their way, and when the oldest unsettled record was

@@ -146,12 +146,21 @@ func (l *Log) Epoch() Epoch {
 	return l.epoch
 }
 
-// HasEpoch reports whether the log holds, or appends, records of the epoch.
-func (l *Log) HasEpoch(e Epoch) bool {
+// Epochs returns the epochs of the records that the log holds or will append, oldest first.
+func (l *Log) Epochs() []Epoch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.segs, func(s segment) bool { return s.epoch == e })
+	var epochs []Epoch
+	for i := range l.segs {
+		if n := len(epochs); n == 0 || epochs[n-1] != l.segs[i].epoch {
+			epochs = append(epochs, l.segs[i].epoch)
+		}
+	}
+	return epochs
 }
+
+// HasEpoch reports whether the log holds, or appends, records of the epoch.
+func (l *Log) HasEpoch(e Epoch) bool { return slices.Contains(l.Epochs(), e) }
 
 // DurableOffset returns the highest committed offset; 0 for a log that never had a record.
 func (l *Log) DurableOffset() Offset {

@@ -229,6 +229,44 @@ func TestLog_NextOffsetAheadOfLog_StartsAnEpoch(t *testing.T) {
 	}
 }
 
+func TestLog_FreshEpoch_EveryLifeHasItsOwnAndOffsetsGoOn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "wal")
+	var epochs []Epoch
+	for i := range 4 {
+		l := startLog(t, dir, Options{FreshEpoch: true})
+		epochs = append(epochs, l.Epoch())
+		if i == 2 {
+			continue // a life without an append, killed
+		}
+		l.mustAppend("x")
+		if err := l.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := startLog(t, dir, Options{FreshEpoch: true})
+	recs := read(t, l, 0)
+	if len(recs) != 3 {
+		t.Fatalf("%d records, want 3", len(recs))
+	}
+	for i, want := range []Epoch{epochs[0], epochs[1], epochs[3]} {
+		if recs[i].Offset != Offset(i+1) || recs[i].Epoch != want || !l.HasEpoch(want) {
+			t.Errorf("record %d: offset %d epoch %s, want epoch %s", i, recs[i].Offset, recs[i].Epoch, want)
+		}
+	}
+	if l.Epoch() == epochs[3] || len(l.Epochs()) != 5 {
+		t.Errorf("epochs %v", l.Epochs())
+	}
+	if _, err := l.Reclaim(3); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.Epochs(); len(got) != 1 || got[0] != l.Epoch() {
+		t.Errorf("after reclaim: epochs %v, want the current one", got)
+	}
+	if first := l.mustAppend("y"); first != 4 {
+		t.Errorf("offset %d, want 4", first)
+	}
+}
+
 func TestReader_WaitsForTheNextRecordAndEndsWithTheLog(t *testing.T) {
 	l := startLog(t, filepath.Join(t.TempDir(), "wal"), Options{})
 	r := l.NewReader(0)

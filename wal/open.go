@@ -178,11 +178,12 @@ func (o *Options) setDefaults(dir string) {
 	}
 }
 
-// settleEpoch begins a new epoch for a new log and for one that ends before records that are known to
-// have been settled: it lost its end, and its offsets must not be given out again.
+// settleEpoch begins a new epoch for a new log, where the options ask for it, and for a log that ends
+// before records that are known to have been settled: it lost its end, and its offsets must not be given
+// out again.
 func (l *Log) settleEpoch(lay *layout) error {
 	lost := l.opts.NextOffset > lay.next
-	if lay.epoch != 0 && !lost {
+	if lay.epoch != 0 && !lost && !l.opts.FreshEpoch {
 		return nil
 	}
 	if lost && lay.epoch != 0 {

@@ -22,6 +22,9 @@ type Options struct {
 	// NextOffset is the least offset that the log may give out: one past the highest checkpoint. A log
 	// that ends before NextOffset-1 has lost its end and starts a new epoch there. 0: no bound.
 	NextOffset Offset
+	// FreshEpoch begins a new epoch with every opening, so that offsets which are given out twice because
+	// the directory was restored from a copy, or lost its last segment, still never name two records.
+	FreshEpoch bool
 	// Logger is told of repairs, failures and damage. Default: discards.
 	Logger *slog.Logger
 	// Metrics may be nil.

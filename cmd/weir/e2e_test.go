@@ -221,3 +221,32 @@ func TestServe_StreamThatLeavesTheConfigurationMustBeSettled(t *testing.T) {
 	p.stop()
 	startWeir(t, dataDir, env...).stop()
 }
+
+// TestServe_RestoredCopyDoesNotHideNewEvents goes on from an older copy of the data directory: its offsets
+// are given out a second time, and the new events must arrive all the same.
+func TestServe_RestoredCopyDoesNotHideNewEvents(t *testing.T) {
+	dir := t.TempDir()
+	es := elastictest.Start(t, elastictest.Options{})
+	env := []string{"WEIR_ELASTICSEARCH_ADDRESSES=" + es.URL(), "WEIR_ELASTICSEARCH_TIMESTAMP=false", "WEIR_FLUSH_LINGER=10ms"}
+	live := func(dataDir, event string) {
+		t.Helper()
+		p := startWeir(t, dataDir, env...)
+		p.post("/ingest", "application/json", event)
+		p.drain()
+		p.stop()
+	}
+	live(filepath.Join(dir, "data"), `{"n":1}`)
+	if err := os.CopyFS(filepath.Join(dir, "copy"), os.DirFS(filepath.Join(dir, "data"))); err != nil {
+		t.Fatal(err)
+	}
+	live(filepath.Join(dir, "data"), `{"n":2}`)
+	live(filepath.Join(dir, "copy"), `{"n":3}`)
+	var got []string
+	for _, d := range es.Docs() {
+		got = append(got, string(d.Source))
+	}
+	slices.Sort(got)
+	if want := []string{`{"n":1}`, `{"n":2}`, `{"n":3}`}; !slices.Equal(got, want) {
+		t.Errorf("stored %q, want %q", got, want)
+	}
+}

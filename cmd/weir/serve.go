@@ -109,7 +109,8 @@ func openService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load fu
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if s.log, err = wal.Open(s.dir.wal, wal.Options{
 		SegmentBytes: int64(cfg.WAL.SegmentBytes), MaxBytes: int64(cfg.WAL.MaxBytes), MinFreeBytes: int64(cfg.WAL.MinFreeBytes),
-		RepairDir: s.dir.repair, NextOffset: highestSettled(s.db) + 1, Logger: logger.With("component", "wal"), Metrics: wal.NewMetrics(s.registry),
+		RepairDir: s.dir.repair, NextOffset: highestSettled(s.db) + 1, FreshEpoch: true,
+		Logger: logger.With("component", "wal"), Metrics: wal.NewMetrics(s.registry),
 	}); err != nil {
 		return nil, explainDataDir(cfg.DataDir, err)
 	}
@@ -173,10 +174,12 @@ func (s *service) adminParts() *adminParts {
 }
 
 // settle follows a stored checkpoint: what was settled need not be remembered, nor kept in the log.
-func (s *service) settle(epoch wal.Epoch, upTo wal.Offset) error {
-	// Not the flusher's context: the last checkpoint of an orderly stop is followed as well.
-	if err := s.letters.ForgetSettled(context.Background(), epoch, upTo); err != nil {
-		return fmt.Errorf("forget settled letters: %w", err)
+func (s *service) settle(upTo wal.Offset) error {
+	for _, epoch := range s.log.Epochs() {
+		// Not the flusher's context: the last checkpoint of an orderly stop is followed as well.
+		if err := s.letters.ForgetSettled(context.Background(), epoch, upTo); err != nil {
+			return fmt.Errorf("forget settled letters: %w", err)
+		}
 	}
 	if _, err := s.log.Reclaim(upTo); err != nil {
 		return fmt.Errorf("reclaim log: %w", err)
