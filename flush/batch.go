@@ -83,8 +83,9 @@ func (f *Flusher) collectRecords(ctx context.Context, b *batch) error {
 			break // linger has passed, or the log has ended: this run is complete
 		}
 		if b.bytes+int64(len(rec.Payload)) > int64(f.opts.BatchBytes) {
-			rec.Payload = append([]byte(nil), rec.Payload...)
-			f.pushed = &rec
+			pushed := rec // a copy here, so that rec itself need not be on the heap
+			pushed.Payload = append([]byte(nil), rec.Payload...)
+			f.pushed = &pushed
 			break
 		}
 		b.add(rec)

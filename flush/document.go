@@ -24,11 +24,14 @@ func (k Key) String() string {
 
 // ID returns the document id: epoch-offset for the first document of an event, else epoch-offset-ordinal.
 func (k Key) ID() string {
-	id := k.Epoch.String() + "-" + strconv.FormatUint(uint64(k.Offset), 10)
-	if k.Ordinal == 0 {
-		return id
+	var b [64]byte // on the stack: the string is the only allocation
+	id := append(k.Epoch.AppendTo(b[:0]), '-')
+	id = strconv.AppendUint(id, uint64(k.Offset), 10)
+	if k.Ordinal > 0 {
+		id = append(id, '-')
+		id = strconv.AppendUint(id, uint64(k.Ordinal), 10)
 	}
-	return id + "-" + strconv.FormatUint(uint64(k.Ordinal), 10)
+	return string(id)
 }
 
 // ParseKey is the inverse of Key.String. A missing ordinal means 0, so that a document id is a key too.

@@ -41,8 +41,8 @@ func (r *Route) Prepare(arena *Arena, rec *wal.Record, docs []Document) error {
 		if d.ID == "" {
 			d.ID = documentID(clientID, d.Key)
 		}
-		if r.Timestamp && !hasTimestamp(rec, d.Source) {
-			d.Source = addTimestamp(arena, d.Source, rec.ReceivedAt)
+		if r.Timestamp && !(rec.Flags&wal.FlagTimestamp != 0 && isUntouched(rec, d)) {
+			d.Source = withTimestamp(arena, d.Source, rec.ReceivedAt)
 		}
 	}
 	return nil
@@ -119,21 +119,26 @@ func documentID(clientID string, key Key) string {
 	return clientID + "-" + strconv.FormatUint(uint64(key.Ordinal), 10)
 }
 
-// hasTimestamp reports whether doc has a top-level "@timestamp". For an event that passed untouched the
-// validator has looked already.
-func hasTimestamp(rec *wal.Record, doc []byte) bool {
-	if rec.Flags&wal.FlagTimestamp != 0 && len(doc) > 0 && len(doc) == len(rec.Payload) && &doc[0] == &rec.Payload[0] {
-		return true
-	}
-	_, ok := rawjson.Lookup(doc, "@timestamp")
-	return ok
+// isUntouched reports whether the document is the event's own bytes, of which the validator's flags hold.
+func isUntouched(rec *wal.Record, d *Document) bool {
+	return len(d.Source) > 0 && len(d.Source) == len(rec.Payload) && &d.Source[0] == &rec.Payload[0]
 }
 
-// addTimestamp returns doc with "@timestamp" as its last member: the value of "datetime" where that is an
-// RFC 3339 time, else the time of receipt. Never the clock: a redelivery must send the same bytes.
-func addTimestamp(arena *Arena, doc []byte, received time.Time) []byte {
-	value, ok := rawjson.Lookup(doc, "datetime")
-	if !ok || !isTime(value) {
+// withTimestamp returns doc with "@timestamp" as its last member unless it has one: the value of
+// "datetime" where that is an RFC 3339 time, else the time of receipt. Never the clock: a redelivery must
+// send the same bytes.
+func withTimestamp(arena *Arena, doc []byte, received time.Time) []byte {
+	var value []byte
+	members := rawjson.MembersOf(doc)
+	for key, v, ok := members.Next(); ok; key, v, ok = members.Next() {
+		if rawjson.KeyIs(key, "@timestamp") {
+			return doc
+		}
+		if rawjson.KeyIs(key, "datetime") {
+			value = v
+		}
+	}
+	if !isTime(value) {
 		var b [40]byte
 		value = received.UTC().AppendFormat(b[:0], `"2006-01-02T15:04:05.000000000Z"`)
 	}

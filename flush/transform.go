@@ -68,24 +68,28 @@ func (f *Flusher) documents(ctx context.Context, b *batch, rec *wal.Record, stre
 		b.docs = append(b.docs, Document{Source: rec.Payload})
 	} else {
 		docs, err := stream.Transformer.Transform(ctx, rec)
-		if errors.As(err, &failed) {
-			return failed, nil
-		}
 		if err != nil {
-			return nil, err
+			return asTransformError(err)
 		}
 		b.docs = append(b.docs, docs...)
 	}
 	if err := stream.Route.Prepare(&b.arena, rec, b.docs[start:]); err != nil {
-		if errors.As(err, &failed) {
-			if stream.Transformer != nil {
-				failed.Script = stream.Transformer.Version()
-			}
-			return failed, nil
+		if failed, err = asTransformError(err); failed != nil && stream.Transformer != nil {
+			failed.Script = stream.Transformer.Version()
 		}
-		return nil, err
+		return failed, err
 	}
 	return nil, nil
+}
+
+// asTransformError tells the event's fault from a failure to try it. Apart, so that what errors.As needs on
+// the heap is allocated for failures only.
+func asTransformError(err error) (*TransformError, error) {
+	var failed *TransformError
+	if errors.As(err, &failed) {
+		return failed, nil
+	}
+	return nil, err
 }
 
 // known asks the dead letters which documents of a record they have had, until they answer.

@@ -16,7 +16,16 @@ type Offset uint64
 type Epoch uint64
 
 // String returns the epoch as 16 hexadecimal digits, the form in which it stands in document ids.
-func (e Epoch) String() string { return fmt.Sprintf("%016x", uint64(e)) }
+func (e Epoch) String() string { return string(e.AppendTo(nil)) }
+
+// AppendTo appends what String returns to dst.
+func (e Epoch) AppendTo(dst []byte) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 60; shift >= 0; shift -= 4 {
+		dst = append(dst, digits[uint64(e)>>shift&15])
+	}
+	return dst
+}
 
 // ParseEpoch is the inverse of Epoch.String.
 func ParseEpoch(s string) (Epoch, error) {
