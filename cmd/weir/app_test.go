@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,13 @@ import (
 	"github.com/weirlog/weir/flush/elastic/elastictest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, elastictest.IgnoreLeaks()...) }
+func TestMain(m *testing.M) {
+	cleanup := goleak.Cleanup(func(code int) {
+		removeBinary()
+		os.Exit(code)
+	})
+	goleak.VerifyTestMain(m, append(elastictest.IgnoreLeaks(), cleanup)...)
+}
 
 // testApp is an app of buffers; width is 0, so that nothing is a terminal.
 type testApp struct {

@@ -18,8 +18,12 @@ import (
 	"time"
 )
 
+// built says that binary was called.
+var built bool
+
 // binary builds weir once for all tests that need the real program.
 var binary = sync.OnceValues(func() (string, error) {
+	built = true
 	dir, err := os.MkdirTemp("", "weir-binary-")
 	if err != nil {
 		return "", err
@@ -31,6 +35,15 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// removeBinary undoes what binary did, if anything did.
+func removeBinary() {
+	if built {
+		if path, err := binary(); err == nil {
+			os.RemoveAll(filepath.Dir(path))
+		}
+	}
+}
 
 func weirBinary(t testing.TB) string {
 	t.Helper()
