@@ -1,12 +1,14 @@
 package wal
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -23,6 +25,9 @@ type DirLock struct {
 	lock *flock.Flock
 }
 
+// lockPatience is how long LockDir waits for a lock that is held.
+const lockPatience = 200 * time.Millisecond
+
 // LockDir makes dir if need be and locks it. When another process holds it, the error wraps ErrLocked
 // and names that process.
 func LockDir(dir string) (*DirLock, error) {
@@ -31,8 +36,11 @@ func LockDir(dir string) (*DirLock, error) {
 	}
 	path := filepath.Join(dir, "LOCK")
 	lock := flock.New(path, flock.SetPermissions(0o640))
-	ok, err := lock.TryLock()
-	if err != nil {
+	// LockHolder holds the lock for a moment when it looks; that is no reason to give up.
+	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
+	defer cancel()
+	ok, err := lock.TryLockContext(ctx, lockPatience/20)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Errorf("lock data directory %s: %w", dir, err)
 	}
 	if !ok {

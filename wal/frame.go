@@ -25,11 +25,14 @@ import (
 //	24  8  first       offset of the first record; of the next one to come when count is 0
 //	32  8  watermark   highest sequence that was durable when this frame was made
 //	40  8  epoch
-//	48  4  crc32c      of bytes 0 to 47
-//	52     records
+//	48  8  salt        random, of one life of the log; shown nowhere
+//	56  4  crc32c      of bytes 0 to 55
+//	60     records
 const (
-	frameHeaderBytes = 52
+	frameHeaderBytes = 60
 	frameVersion     = 1
+	// frameCheckedBytes is how much of the header its checksum covers: all before it.
+	frameCheckedBytes = frameHeaderBytes - 4
 
 	flagGroupEnd  = 1
 	flagCleanMark = 2
@@ -41,8 +44,7 @@ const (
 //	 2  1  flags       Flags, low bits only
 //	 3  1  stream length
 //	 4  4  length      of the whole record, this header included
-//	 8  4  crc32c      of bytes 0 to 7 and 12 to the end, xor both halves of the epoch, so that a record
-//	                   of another epoch does not prove itself
+//	 8  4  crc32c      of bytes 0 to 7 and 12 to the end, xor both halves of the salt
 //	12  8  offset
 //	20  8  received    nanoseconds since 1970 UTC
 //	28  1  remote length: 0, 4 or 16
@@ -56,6 +58,16 @@ var (
 	recordMarker = [2]byte{0xfc, 0xfb}
 	castagnoli   = crc32.MakeTable(crc32.Castagnoli)
 )
+
+// generation is what the frames and records of one life have in common. The epoch is public, it stands in
+// document ids; the salt is not, so that nobody can write a frame or record into an event that a search
+// through damaged bytes would take for one of ours.
+type generation struct {
+	epoch Epoch
+	salt  uint64
+}
+
+func (g generation) known() bool { return g.epoch != 0 }
 
 // What a decoder found wrong. They are wrapped into a CorruptionError before anybody outside sees them.
 var (
@@ -74,7 +86,7 @@ type frameHeader struct {
 	seq       uint64
 	first     Offset
 	watermark uint64
-	epoch     Epoch
+	gen       generation
 }
 
 func (h *frameHeader) groupEnd() bool  { return h.flags&flagGroupEnd != 0 }
@@ -89,8 +101,9 @@ func putFrameHeader(dst []byte, h *frameHeader) {
 	binary.LittleEndian.PutUint64(dst[16:], h.seq)
 	binary.LittleEndian.PutUint64(dst[24:], uint64(h.first))
 	binary.LittleEndian.PutUint64(dst[32:], h.watermark)
-	binary.LittleEndian.PutUint64(dst[40:], uint64(h.epoch))
-	binary.LittleEndian.PutUint32(dst[48:], crc32.Checksum(dst[:48], castagnoli))
+	binary.LittleEndian.PutUint64(dst[40:], uint64(h.gen.epoch))
+	binary.LittleEndian.PutUint64(dst[48:], h.gen.salt)
+	binary.LittleEndian.PutUint32(dst[frameCheckedBytes:], crc32.Checksum(dst[:frameCheckedBytes], castagnoli))
 }
 
 // decodeFrameHeader reads and proves a frame header at the start of b.
@@ -101,7 +114,7 @@ func decodeFrameHeader(b []byte) (frameHeader, error) {
 	if [4]byte(b[:4]) != frameMagic {
 		return frameHeader{}, errMagic
 	}
-	if binary.LittleEndian.Uint32(b[48:]) != crc32.Checksum(b[:48], castagnoli) {
+	if binary.LittleEndian.Uint32(b[frameCheckedBytes:]) != crc32.Checksum(b[:frameCheckedBytes], castagnoli) {
 		return frameHeader{}, errChecksum
 	}
 	if b[4] > frameVersion {
@@ -114,7 +127,7 @@ func decodeFrameHeader(b []byte) (frameHeader, error) {
 		seq:       binary.LittleEndian.Uint64(b[16:]),
 		first:     Offset(binary.LittleEndian.Uint64(b[24:])),
 		watermark: binary.LittleEndian.Uint64(b[32:]),
-		epoch:     Epoch(binary.LittleEndian.Uint64(b[40:])),
+		gen:       generation{epoch: Epoch(binary.LittleEndian.Uint64(b[40:])), salt: binary.LittleEndian.Uint64(b[48:])},
 	}, nil
 }
 
@@ -124,7 +137,7 @@ func recordBytes(origin *Origin, ev *Event) int {
 }
 
 // appendRecord appends the record of ev to dst.
-func appendRecord(dst []byte, epoch Epoch, offset Offset, origin *Origin, ev *Event) []byte {
+func appendRecord(dst []byte, gen generation, offset Offset, origin *Origin, ev *Event) []byte {
 	start := len(dst)
 	reason := ev.Reason[:min(len(ev.Reason), MaxReasonBytes)]
 	var h [recordHeaderBytes]byte
@@ -148,13 +161,13 @@ func appendRecord(dst []byte, epoch Epoch, offset Offset, origin *Origin, ev *Ev
 	}
 	dst = append(dst, reason...)
 	dst = append(dst, ev.Payload...)
-	binary.LittleEndian.PutUint32(dst[start+8:], recordChecksum(epoch, dst[start:]))
+	binary.LittleEndian.PutUint32(dst[start+8:], recordChecksum(gen, dst[start:]))
 	return dst
 }
 
-func recordChecksum(epoch Epoch, rec []byte) uint32 {
+func recordChecksum(gen generation, rec []byte) uint32 {
 	c := crc32.Update(crc32.Update(0, castagnoli, rec[:8]), castagnoli, rec[12:])
-	return c ^ uint32(epoch) ^ uint32(epoch>>32)
+	return c ^ uint32(gen.salt) ^ uint32(gen.salt>>32)
 }
 
 // recordLength returns the length that the record at the start of b claims, or an error when that
@@ -190,7 +203,7 @@ func (s streamNames) intern(b []byte) string {
 
 // decodeRecord reads and proves the record at the start of b and returns its length. The payload
 // points into b.
-func decodeRecord(b []byte, epoch Epoch, names streamNames) (Record, int, error) {
+func decodeRecord(b []byte, gen generation, names streamNames) (Record, int, error) {
 	n, err := recordLength(b)
 	if err != nil {
 		return Record{}, 0, err
@@ -199,12 +212,12 @@ func decodeRecord(b []byte, epoch Epoch, names streamNames) (Record, int, error)
 		return Record{}, 0, errShort
 	}
 	b = b[:n:n]
-	if binary.LittleEndian.Uint32(b[8:]) != recordChecksum(epoch, b) {
+	if binary.LittleEndian.Uint32(b[8:]) != recordChecksum(gen, b) {
 		return Record{}, 0, errChecksum
 	}
 	rec := Record{
 		Offset:     Offset(binary.LittleEndian.Uint64(b[12:])),
-		Epoch:      epoch,
+		Epoch:      gen.epoch,
 		Flags:      Flags(b[2]) &^ FlagDamaged,
 		ReceivedAt: time.Unix(0, int64(binary.LittleEndian.Uint64(b[20:]))).UTC(),
 		Count:      1,

@@ -15,13 +15,13 @@ var update = flag.Bool("update", false, "write golden files anew")
 
 // goldenFrame is a frame with everything in it that version 1 can hold.
 func goldenFrame() []byte {
-	const epoch = 0x0123456789abcdef
+	gen := generation{epoch: 0x0123456789abcdef, salt: 0xfedcba9876543210}
 	at := time.Unix(1700000000, 123456789)
 	frame := make([]byte, frameHeaderBytes)
-	frame = appendRecord(frame, epoch, 41, &Origin{Stream: "default", Remote: netip.MustParseAddr("192.0.2.7"), ReceivedAt: at}, &Event{Flags: FlagTimestamp, Payload: []byte(`{"a":1.0}`)})
-	frame = appendRecord(frame, epoch, 42, &Origin{Stream: "audit", Remote: netip.MustParseAddr("2001:db8::1"), ReceivedAt: at}, &Event{Flags: FlagRejected, Reason: "malformed_json: no", Payload: []byte("{\x00\xff")})
-	frame = appendRecord(frame, epoch, 43, &Origin{Stream: "unix", ReceivedAt: at}, &Event{Payload: []byte(`{}`)})
-	putFrameHeader(frame, &frameHeader{flags: flagGroupEnd, bodyBytes: uint32(len(frame) - frameHeaderBytes), count: 3, seq: 7, first: 41, watermark: 6, epoch: epoch})
+	frame = appendRecord(frame, gen, 41, &Origin{Stream: "default", Remote: netip.MustParseAddr("192.0.2.7"), ReceivedAt: at}, &Event{Flags: FlagTimestamp, Payload: []byte(`{"a":1.0}`)})
+	frame = appendRecord(frame, gen, 42, &Origin{Stream: "audit", Remote: netip.MustParseAddr("2001:db8::1"), ReceivedAt: at}, &Event{Flags: FlagRejected, Reason: "malformed_json: no", Payload: []byte("{\x00\xff")})
+	frame = appendRecord(frame, gen, 43, &Origin{Stream: "unix", ReceivedAt: at}, &Event{Payload: []byte(`{}`)})
+	putFrameHeader(frame, &frameHeader{flags: flagGroupEnd, bodyBytes: uint32(len(frame) - frameHeaderBytes), count: 3, seq: 7, first: 41, watermark: 6, gen: gen})
 	return append(binary.AppendUvarint(nil, uint64(len(frame))), frame...)
 }
 
@@ -44,7 +44,7 @@ func TestFrame_Golden(t *testing.T) {
 		t.Error("the encoder writes other bytes than format version 1")
 	}
 	h, n, err := decodeEntry(want, int64(len(want)))
-	if err != nil || h.seq != 7 || h.first != 41 || h.count != 3 || h.watermark != 6 || !h.groupEnd() || h.cleanMark() {
+	if err != nil || h.seq != 7 || h.first != 41 || h.count != 3 || h.watermark != 6 || h.gen.salt != 0xfedcba9876543210 || !h.groupEnd() || h.cleanMark() {
 		t.Fatalf("header %+v, %v", h, err)
 	}
 	body := want[n+frameHeaderBytes:]
@@ -53,7 +53,7 @@ func TestFrame_Golden(t *testing.T) {
 	}
 	var recs []Record
 	for len(body) > 0 {
-		rec, n, err := decodeRecord(body, h.epoch, streamNames{})
+		rec, n, err := decodeRecord(body, h.gen, streamNames{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,14 +73,15 @@ func TestFrame_Golden(t *testing.T) {
 
 func FuzzDecodeRecord(f *testing.F) {
 	entry := goldenFrame()
-	f.Add(entry[2+frameHeaderBytes:], uint64(0x0123456789abcdef))
-	f.Fuzz(func(t *testing.T, b []byte, epoch uint64) {
-		rec, n, err := decodeRecord(b, Epoch(epoch), streamNames{})
+	f.Add(entry[2+frameHeaderBytes:], uint64(0xfedcba9876543210))
+	f.Fuzz(func(t *testing.T, b []byte, salt uint64) {
+		gen := generation{epoch: 1, salt: salt}
+		rec, n, err := decodeRecord(b, gen, streamNames{})
 		if err != nil {
 			return
 		}
 		origin := Origin{Stream: rec.Stream, Remote: rec.Remote, ReceivedAt: rec.ReceivedAt}
-		again := appendRecord(nil, rec.Epoch, rec.Offset, &origin, &Event{Flags: rec.Flags, Reason: rec.Reason, Payload: rec.Payload})
+		again := appendRecord(nil, gen, rec.Offset, &origin, &Event{Flags: rec.Flags, Reason: rec.Reason, Payload: rec.Payload})
 		if len(again) != n && len(rec.Reason) <= MaxReasonBytes {
 			t.Fatalf("%d bytes decoded, %d encoded", n, len(again))
 		}
@@ -108,6 +109,6 @@ func FuzzScanTail(f *testing.F) {
 		if _, err := scanTail(garbage, 7, bound); err != nil {
 			return
 		}
-		findRecord(garbage, 0, 1, 0, 1<<62, streamNames{})
+		findRecord(garbage, 0, generation{}, 0, 1<<62, streamNames{})
 	})
 }

@@ -30,7 +30,7 @@ type Log struct {
 	closing  bool
 	closed   bool
 	running  bool
-	epoch    Epoch
+	gen      generation // what this life writes under
 	lastSync time.Time
 
 	lib       library // committer only, like the fields below
@@ -143,7 +143,7 @@ func (l *Log) Ready() error {
 func (l *Log) Epoch() Epoch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.epoch
+	return l.gen.epoch
 }
 
 // Epochs returns the epochs of the records that the log holds or will append, oldest first.
@@ -152,8 +152,8 @@ func (l *Log) Epochs() []Epoch {
 	defer l.mu.Unlock()
 	var epochs []Epoch
 	for i := range l.segs {
-		if n := len(epochs); n == 0 || epochs[n-1] != l.segs[i].epoch {
-			epochs = append(epochs, l.segs[i].epoch)
+		if n := len(epochs); n == 0 || epochs[n-1] != l.segs[i].gen.epoch {
+			epochs = append(epochs, l.segs[i].gen.epoch)
 		}
 	}
 	return epochs
@@ -203,7 +203,7 @@ func (l *Log) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	st := Status{
-		Epoch: l.epoch.String(), FirstOffset: l.segs[0].first, DurableOffset: l.durable,
+		Epoch: l.gen.epoch.String(), FirstOffset: l.segs[0].first, DurableOffset: l.durable,
 		Segments: len(l.segs), Bytes: l.total, MaxBytes: l.opts.MaxBytes, FreeBytes: freeBytes(l.dir),
 		LastSync: l.lastSync, Failures: l.failures.Load(),
 	}
@@ -235,7 +235,7 @@ func segmentInfos(segs []segment) []SegmentInfo {
 	infos := make([]SegmentInfo, len(segs))
 	for i := range segs {
 		s := &segs[i]
-		infos[i] = SegmentInfo{Name: s.name(), First: s.first, Epoch: s.epoch.String(), Bytes: s.size}
+		infos[i] = SegmentInfo{Name: s.name(), First: s.first, Epoch: s.gen.epoch.String(), Bytes: s.size}
 	}
 	return infos
 }

@@ -202,7 +202,7 @@ func TestLog_Reopen_EmptyAfterExactlyFullSegments(t *testing.T) {
 	}
 }
 
-func TestLog_NextOffsetAheadOfLog_StartsAnEpoch(t *testing.T) {
+func TestLog_CheckpointAheadOfLog_StartsAnEpoch(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "wal")
 	l := startLog(t, dir, Options{})
 	l.mustAppend("a", "b")
@@ -210,7 +210,7 @@ func TestLog_NextOffsetAheadOfLog_StartsAnEpoch(t *testing.T) {
 	if err := l.stop(); err != nil {
 		t.Fatal(err)
 	}
-	l = startLog(t, dir, Options{NextOffset: 96})
+	l = startLog(t, dir, Options{Settled: map[Epoch]Offset{old: 95, 12345: 999}})
 	if first := l.mustAppend("c"); first != 96 || l.Epoch() == old {
 		t.Fatalf("offset %d, epoch changed %v; want 96 under a new epoch", first, l.Epoch() != old)
 	}
@@ -223,7 +223,7 @@ func TestLog_NextOffsetAheadOfLog_StartsAnEpoch(t *testing.T) {
 	if err := l.stop(); err != nil {
 		t.Fatal(err)
 	}
-	again := startLog(t, dir, Options{NextOffset: 97})
+	again := startLog(t, dir, Options{Settled: map[Epoch]Offset{l.Epoch(): 96}})
 	if again.Epoch() != l.Epoch() || again.DurableOffset() != 96 {
 		t.Errorf("the epoch changed again, or the end did: %d", again.DurableOffset())
 	}

@@ -17,9 +17,9 @@ type layout struct {
 	keep  int       // segments that stay; those behind hold nothing that was ever acknowledged
 	seq   uint64    // the sequence at which a new segment begins
 	next  Offset
-	epoch Epoch // 0 for a log without any readable frame
-	clean bool  // the log was closed in order
-	torn  int64 // bytes behind the last whole group of the last kept segment
+	gen   generation // of the last whole group; unknown for a log without any readable frame
+	clean bool       // the log was closed in order
+	torn  int64      // bytes behind the last whole group of the last kept segment
 }
 
 // inspect reads names, sizes and first headers of all segments, and every frame of the last one. It
@@ -39,7 +39,9 @@ func inspect(dir, repairDir string) (layout, error) {
 	if err := lay.findEnd(dir); err != nil {
 		return layout{}, err
 	}
-	lay.fillUnknown()
+	if err := lay.fillUnknown(dir); err != nil {
+		return layout{}, err
+	}
 	return lay, nil
 }
 
@@ -50,7 +52,7 @@ func fillHeaders(dir string, segs []segment) error {
 		var pathErr *os.PathError
 		switch {
 		case err == nil:
-			segs[i].first, segs[i].epoch = h.first, h.epoch
+			segs[i].first, segs[i].gen = h.first, h.gen
 		case errors.Is(err, ErrNewerFormat):
 			return fmt.Errorf("segment %s: %w", segs[i].name(), err)
 		case errors.As(err, &pathErr) && !errors.Is(err, os.ErrNotExist) && errors.Is(err, os.ErrPermission):
@@ -75,12 +77,12 @@ func (lay *layout) findEnd(dir string) error {
 		}
 		if bound != 0 && !t.open && t.seq < bound {
 			// A later segment exists, so what this one held was durable, and its end is damaged.
-			lay.keep, lay.seq, lay.epoch = i+1, bound, t.epoch
+			lay.keep, lay.seq, lay.gen = i+1, bound, t.gen
 			lay.next = lay.boundOffset(i, bound, t)
 			return nil
 		}
 		if t.end > 0 {
-			lay.keep, lay.seq, lay.next, lay.epoch, lay.clean = i+1, t.seq, t.next, t.epoch, t.clean
+			lay.keep, lay.seq, lay.next, lay.gen, lay.clean = i+1, t.seq, t.next, t.gen, t.clean
 			if t.seq != bound { // else what follows is superseded and was dealt with before
 				lay.torn = int64(len(b)) - t.end
 			}
@@ -91,7 +93,7 @@ func (lay *layout) findEnd(dir string) error {
 	// No whole group anywhere: nothing was ever acknowledged.
 	lay.keep, lay.seq = 0, lay.segs[0].seq
 	lay.next = max(lay.segs[0].first, 1)
-	lay.epoch = lay.segs[0].epoch
+	lay.gen = lay.segs[0].gen
 	return nil
 }
 
@@ -106,20 +108,46 @@ func (lay *layout) boundOffset(i int, bound uint64, t tail) Offset {
 	return max(next, 1) + Offset((bound-seq)*recordsPerFrame)
 }
 
-// fillUnknown gives segments without a readable first header the place of their follower: they claim
-// nothing for themselves, and what can be salvaged from them lies below.
-func (lay *layout) fillUnknown() {
-	first, epoch := lay.next, lay.epoch
+// fillUnknown gives a place to segments without a readable first header. What they were written under is
+// learned from a later frame of theirs. They claim nothing for themselves, what can be salvaged from them
+// lies below their follower; but the oldest one has to claim what it may hold, or nobody would look.
+func (lay *layout) fillUnknown(dir string) error {
+	first, gen := lay.next, lay.gen
 	for i := len(lay.segs) - 1; i >= 0; i-- {
 		s := &lay.segs[i]
-		if s.epoch == 0 {
-			s.first, s.epoch = first, epoch
+		if s.first == 0 {
+			b, err := readSegment(dir, s.seq)
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			if s.gen = generationOf(b); !s.gen.known() {
+				s.gen = gen
+			}
+			s.first = first
+			if i == 0 {
+				s.first = leastOffset(b, s.gen, first)
+			}
 		}
-		first, epoch = s.first, s.epoch
+		first, gen = s.first, s.gen
 	}
-	if lay.epoch == 0 && len(lay.segs) > 0 {
-		lay.epoch = lay.segs[0].epoch
+	if !lay.gen.known() && len(lay.segs) > 0 {
+		lay.gen = lay.segs[0].gen
 	}
+	return nil
+}
+
+// leastOffset returns the offset of the first record in b that proves itself; 1 when none does, because
+// then the segment may have held anything below its follower.
+func leastOffset(b []byte, gen generation, follower Offset) Offset {
+	at, ok := findRecord(b, 0, gen, 1, follower, streamNames{})
+	if !ok {
+		return 1
+	}
+	rec, _, err := decodeRecord(b[at:], gen, streamNames{})
+	if err != nil {
+		return 1
+	}
+	return rec.Offset
 }
 
 // Open opens the log in dir, or makes it, and repairs what a crash left. It never changes a segment of
@@ -147,7 +175,7 @@ func Open(dir string, opts Options) (*Log, error) {
 	for i := range l.segs {
 		l.total += l.segs[i].size
 	}
-	l.epoch, l.durable, l.nextSeq = lay.epoch, lay.next-1, lay.seq
+	l.gen, l.durable, l.nextSeq = lay.gen, lay.next-1, lay.seq
 	if err := l.begin(); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", dir, err)
 	}
@@ -170,6 +198,9 @@ func (o *Options) setDefaults(dir string) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.renewAfter <= 0 {
+		o.renewAfter = defaultRenewAfter
+	}
 	if o.library == nil {
 		o.library = openLibrary
 	}
@@ -178,26 +209,38 @@ func (o *Options) setDefaults(dir string) {
 	}
 }
 
-// settleEpoch begins a new epoch for a new log, where the options ask for it, and for a log that ends
-// before records that are known to have been settled: it lost its end, and its offsets must not be given
-// out again.
+// settleEpoch decides under what this life writes. It begins a new epoch for a new log, where the options
+// ask for it, and for a log that ends before records that are known to have been settled: it lost its end,
+// and its offsets must not be given out again.
 func (l *Log) settleEpoch(lay *layout) error {
-	lost := l.opts.NextOffset > lay.next
-	if lay.epoch != 0 && !lost && !l.opts.FreshEpoch {
-		return nil
+	settled := lay.settled(l.opts.Settled)
+	lost := settled >= lay.next
+	if lost {
+		l.opts.Logger.Error("the log ends before its checkpoint: records that were settled are gone from it; offsets go on behind the checkpoint",
+			"log_next", lay.next, "checkpoint", settled)
+		lay.next = settled + 1
 	}
-	if lost && lay.epoch != 0 {
-		l.opts.Logger.Error("the log ends before its checkpoint: records that were settled are gone from it; a new epoch begins",
-			"log_next", lay.next, "checkpoint_next", l.opts.NextOffset)
-	}
-	var b [8]byte
+	var b [16]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return fmt.Errorf("make epoch: %w", err)
 	}
-	lay.epoch = Epoch(binary.LittleEndian.Uint64(b[:]) | 1) // never 0
+	lay.gen.salt = binary.LittleEndian.Uint64(b[8:])
+	if lay.gen.known() && !lost && !l.opts.FreshEpoch {
+		return nil
+	}
+	lay.gen.epoch = Epoch(binary.LittleEndian.Uint64(b[:]) | 1) // never 0
 	l.newEpoch = true
-	lay.next = max(lay.next, l.opts.NextOffset)
 	return nil
+}
+
+// settled returns the highest of the given offsets whose epoch the log holds: those of another log say
+// nothing about this one.
+func (lay *layout) settled(offsets map[Epoch]Offset) Offset {
+	var highest Offset
+	for i := range lay.segs {
+		highest = max(highest, offsets[lay.segs[i].gen.epoch])
+	}
+	return highest
 }
 
 // storeEpoch makes a new epoch durable before anything is said or kept under it, with an empty frame.

@@ -19,9 +19,9 @@ type Options struct {
 	MinFreeBytes int64
 	// RepairDir receives copies of damaged and cut bytes. Default: "repair" beside the log's directory.
 	RepairDir string
-	// NextOffset is the least offset that the log may give out: one past the highest checkpoint. A log
-	// that ends before NextOffset-1 has lost its end and starts a new epoch there. 0: no bound.
-	NextOffset Offset
+	// Settled holds the highest checkpoint of each epoch that is known. A log that holds an epoch and ends
+	// before its checkpoint has lost its end: it goes on behind the checkpoint, under a new epoch.
+	Settled map[Epoch]Offset
 	// FreshEpoch begins a new epoch with every opening, so that offsets which are given out twice because
 	// the directory was restored from a copy, or lost its last segment, still never name two records.
 	FreshEpoch bool
@@ -32,6 +32,9 @@ type Options struct {
 
 	// library opens the entry log below. Tests put one here that fails on demand.
 	library func(dir string, segmentBytes int64) (library, error)
+	// renewAfter is how many segments a library's log makes before it is replaced by a fresh one: it keeps
+	// 136 bytes for each segment that it ever made. Tests make it small.
+	renewAfter int
 	// syncDir fsyncs a directory. Tests replace it likewise.
 	syncDir func(dir string) error
 }
@@ -40,9 +43,8 @@ const (
 	defaultSegmentBytes = 4 << 20
 	// frameBytes is where the committer ends a frame and a group: large enough that one fsync serves
 	// many appends, small enough that its memory does not count.
-	frameBytes = 1 << 20
-	// reopenAfter renews the library's log, which keeps 136 bytes for every segment it ever made.
-	reopenAfter = 100_000
+	frameBytes        = 1 << 20
+	defaultRenewAfter = 100_000
 	// failureBackoff is the pause between attempts to reopen a failed log: it doubles from the first
 	// to the second.
 	failureBackoffMin = 20 * time.Millisecond

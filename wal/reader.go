@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 )
 
 // Reader yields records in the order of their offsets, from its own descriptors and without the
@@ -26,8 +24,9 @@ type Reader struct {
 	metrics   *Metrics
 	onDamage  func(*CorruptionError) // may be nil; also told of damage that cost no record
 
-	win  window
-	next Offset // the offset that Next returns
+	win    window
+	next   Offset // the offset that Next returns
+	origin Offset // where the log began when the reader was made
 
 	f        *os.File
 	seg      segment
@@ -72,8 +71,9 @@ func (l *Log) NewReader(from Offset) *Reader {
 
 func newReader(src source, dir string, from Offset) *Reader {
 	r := &Reader{src: src, dir: dir, names: streamNames{}, logger: slog.New(slog.DiscardHandler), win: src.window(), next: from}
-	if from == 0 && len(r.win.segs) > 0 {
-		r.next = r.win.segs[0].first
+	r.origin = r.win.segs[0].first
+	if from == 0 {
+		r.next = r.origin
 	}
 	return r
 }
@@ -147,15 +147,20 @@ func (r *Reader) step() (Record, bool, error) {
 // lost in between, and holds rec back, or rec itself when nothing was lost.
 func (r *Reader) reportBefore(rec *Record) (Record, error) {
 	if rec.Offset == r.next {
-		if _, err := r.keep(r.next, r.next-1); err != nil {
-			return Record{}, err
+		if len(r.bad) > 0 {
+			if _, err := r.keep(r.next, r.next-1); err != nil {
+				return Record{}, err
+			}
 		}
 		r.next++
 		return *rec, nil
 	}
-	gap, _, err := r.gap(rec.Offset)
+	gap, ok, err := r.gap(rec.Offset)
 	if err != nil {
 		return Record{}, err
+	}
+	if !ok { // only reclaimed records lay between
+		return r.reportBefore(rec)
 	}
 	held := *rec
 	r.held = &held
@@ -164,13 +169,26 @@ func (r *Reader) reportBefore(rec *Record) (Record, error) {
 
 // gap returns the record that stands for the offsets from next to before end.
 func (r *Reader) gap(end Offset) (Record, bool, error) {
+	if r.skipReclaimed(end); r.next == end {
+		return Record{}, false, nil
+	}
 	damage, err := r.keep(r.next, end-1)
 	if err != nil {
 		return Record{}, false, err
 	}
-	rec := Record{Offset: r.next, Epoch: r.seg.epoch, Flags: FlagDamaged, Count: uint64(end - r.next), Damage: damage, Reason: damage.Error()}
+	rec := Record{Offset: r.next, Epoch: r.seg.gen.epoch, Flags: FlagDamaged, Count: uint64(end - r.next), Damage: damage, Reason: damage.Error()}
 	r.next = end
 	return rec, true, nil
+}
+
+// skipReclaimed passes over offsets below end that were reclaimed since the reader was made: they are
+// settled and gone, not damaged.
+func (r *Reader) skipReclaimed(end Offset) {
+	r.win = r.src.window()
+	if first := r.win.segs[0].first; first > r.origin && first > r.next {
+		r.next = min(first, end)
+		r.bad = slices.DeleteFunc(r.bad, func(s span) bool { return s.from == s.to })
+	}
 }
 
 // enter makes sure that there is something unread in an open segment, moving on to the next segment
@@ -225,8 +243,17 @@ func bySeq(s segment, seq uint64) int {
 	return 0
 }
 
-// following returns the index of the segment to read next, or -1.
+// following returns the index of the segment to read next, or -1. The active segment is not opened while
+// it is empty: if its first write fails, another file takes its name.
 func (r *Reader) following() int {
+	i := r.nextSegment()
+	if i == len(r.win.segs)-1 && r.win.last == 0 {
+		return -1
+	}
+	return i
+}
+
+func (r *Reader) nextSegment() int {
 	segs := r.win.segs
 	if r.f == nil && r.seg.seq == 0 { // the start: the last segment that begins at or before next
 		i, _ := slices.BinarySearchFunc(segs, r.next, func(s segment, o Offset) int {
@@ -299,7 +326,7 @@ func (r *Reader) readRecord() (Record, bool, error) {
 		return Record{}, false, fmt.Errorf("segment %s: %w", r.seg.name(), err)
 	case err == nil && h.seq != r.nextSeq:
 		err = errSequence
-	case err == nil && h.epoch != r.seg.epoch:
+	case err == nil && h.gen != r.seg.gen:
 		err = errChecksum
 	}
 	if err != nil {
@@ -334,7 +361,7 @@ func (r *Reader) recordInFrame() (Record, bool, error) {
 	if b, err = r.bytes(r.pos, n); err != nil {
 		return Record{}, false, err
 	}
-	rec, n, err := decodeRecord(b, r.seg.epoch, r.names)
+	rec, n, err := decodeRecord(b, r.seg.gen, r.names)
 	if err == nil && r.boundOff != 0 && rec.Offset >= r.boundOff {
 		err = errSequence
 	}
@@ -359,18 +386,14 @@ func (r *Reader) resync(bad, from, end int64, cause error) error {
 	}
 	stop := int(end - bad) // where reading goes on
 	inFrame := bad < r.frameEnd
-	recAt, recFound := findRecord(b, skip, r.seg.epoch, r.next, boundOff, r.names)
+	recAt, recFound := findRecord(b, skip, r.seg.gen, r.next, boundOff, r.names)
 	if recFound {
 		stop = recAt
 	}
 	if !inFrame {
 		if f, ok := r.findNextFrame(b, skip); ok && f.pos < stop {
 			stop, recFound = f.pos, false
-			at := f.pos
-			if [4]byte(b[at:at+4]) != frameMagic {
-				at += uvarintBytes(frameHeaderBytes + uint64(f.header.bodyBytes))
-			}
-			r.enterFrame(bad+int64(at), &f.header)
+			r.enterFrame(bad+int64(f.at), &f.header)
 			r.frameEnd = min(r.frameEnd, r.limit())
 			r.note(bad, bad+int64(stop), cause)
 			return nil
@@ -388,15 +411,14 @@ func (r *Reader) resync(bad, from, end int64, cause error) error {
 // findNextFrame returns the next frame that can belong here.
 func (r *Reader) findNextFrame(b []byte, pos int) (foundFrame, bool) {
 	for {
-		f, ok := findFrame(b, pos)
+		f, ok := findFrame(b, pos, r.seg.gen)
 		if !ok {
 			return f, false
 		}
-		h := &f.header
-		if h.seq >= r.nextSeq && (r.bound == 0 || h.seq < r.bound) && h.epoch == r.seg.epoch && f.pos >= pos {
+		if h := &f.header; h.seq >= r.nextSeq && (r.bound == 0 || h.seq < r.bound) && f.pos >= pos {
 			return f, true
 		}
-		pos = f.pos + maxEntryPrefix + 1
+		pos = f.at + 1
 	}
 }
 
@@ -424,35 +446,11 @@ func (r *Reader) bytes(at int64, n int) ([]byte, error) {
 		r.buf = make([]byte, want)
 	}
 	r.buf, r.base = r.buf[:want], at
-	if err := r.readAt(r.buf, at); err != nil {
+	if err := readTolerant(r.f, r.buf, at); err != nil {
 		r.buf = r.buf[:0]
-		return nil, err
+		return nil, fmt.Errorf("read segment %s: %w", r.seg.name(), err)
 	}
 	return r.buf[:n:n], nil
-}
-
-// readAt fills b from the segment. What the disk cannot read comes as zeros, which no checksum accepts,
-// so that a bad sector is treated as the damage that it is.
-func (r *Reader) readAt(b []byte, at int64) error {
-	n, err := r.f.ReadAt(b, at)
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, io.EOF) { // the file is shorter than it was
-		clear(b[n:])
-		return nil
-	}
-	if !errors.Is(err, syscall.EIO) {
-		return fmt.Errorf("read segment %s: %w", r.seg.name(), err)
-	}
-	const sector = 512
-	for i := 0; i < len(b); i += sector {
-		piece := b[i:min(i+sector, len(b))]
-		if n, err := r.f.ReadAt(piece, at+int64(i)); err != nil {
-			clear(piece[n:])
-		}
-	}
-	return nil
 }
 
 // keep copies the damaged bytes met since the last record to the repair directory and says what they
@@ -485,17 +483,16 @@ func (r *Reader) keepSpan(s *span) error {
 		return nil
 	}
 	f, err := os.Open(filepath.Join(r.dir, s.seg.name()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // reclaimed since, or missing from the start: there is nothing left to keep
+	}
 	if err != nil {
 		return fmt.Errorf("open damaged segment: %w", err)
 	}
 	defer f.Close()
 	b := make([]byte, s.to-s.from)
-	old := r.f
-	r.f = f
-	err = r.readAt(b, s.from)
-	r.f = old
-	if err != nil {
-		return err
+	if err := readTolerant(f, b, s.from); err != nil {
+		return fmt.Errorf("read damaged segment: %w", err)
 	}
 	name := fmt.Sprintf("%s-%d-%d.damaged", s.seg.name(), s.from, s.to-s.from)
 	if err := keepBytes(r.repairDir, name, b); err != nil {

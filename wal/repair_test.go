@@ -147,9 +147,9 @@ func frameOf(t *testing.T, dir string, last SegmentInfo, flags uint8) []byte {
 		t.Fatal(err)
 	}
 	frame := make([]byte, frameHeaderBytes)
-	frame = appendRecord(frame, s.lay.epoch, s.lay.next, &testOrigin, &Event{Payload: []byte("never whole")})
+	frame = appendRecord(frame, s.lay.gen, s.lay.next, &testOrigin, &Event{Payload: []byte("never whole")})
 	putFrameHeader(frame, &frameHeader{flags: flags, bodyBytes: uint32(len(frame) - frameHeaderBytes), count: 1, seq: s.lay.seq,
-		first: s.lay.next, watermark: s.lay.seq - 1, epoch: s.lay.epoch})
+		first: s.lay.next, watermark: s.lay.seq - 1, gen: s.lay.gen})
 	return append(binary.AppendUvarint(nil, uint64(len(frame))), frame...)
 }
 
@@ -260,7 +260,7 @@ func TestRepair_NewerFormatIsRefusedByName(t *testing.T) {
 	}
 	_, n := binary.Uvarint(data)
 	data[n+4] = frameVersion + 1
-	binary.LittleEndian.PutUint32(data[n+48:], crc32.Checksum(data[n:n+48], castagnoli))
+	binary.LittleEndian.PutUint32(data[n+frameCheckedBytes:], crc32.Checksum(data[n:n+frameCheckedBytes], castagnoli))
 	if err := os.WriteFile(path, data, 0o640); err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func decodeEntry(b []byte, limit int64) (frameHeader, int, error) {
 func checkBody(body []byte, h *frameHeader, names streamNames) error {
 	offset := h.first
 	for len(body) > 0 {
-		rec, n, err := decodeRecord(body, h.epoch, names)
+		rec, n, err := decodeRecord(body, h.gen, names)
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func checkBody(body []byte, h *frameHeader, names streamNames) error {
 type tail struct {
 	seq     uint64 // the next sequence
 	next    Offset // the next offset; 0 when the segment says nothing of it
-	epoch   Epoch
+	gen     generation
 	end     int64 // bytes of the segment that belong to whole groups
 	clean   bool  // ends with a clean mark
 	damaged bool  // something before end is damaged; readers will meet it
@@ -71,7 +71,10 @@ type tail struct {
 // Sequences from bound on are superseded by the next segment; with 0 there is no next one, and then an
 // invalid frame that no later frame proves durable is a torn tail and ends the walk.
 func scanTail(b []byte, seq, bound uint64) (tail, error) {
+	gen := generationOf(b)
 	good := tail{seq: seq}
+	// proven is where a frame begins whose watermark says that all before it was durable.
+	proven := good
 	cur, pos := good, 0
 	names := streamNames{}
 	for pos < len(b) && (bound == 0 || cur.seq < bound) {
@@ -80,64 +83,82 @@ func scanTail(b []byte, seq, bound uint64) (tail, error) {
 			return tail{}, err
 		}
 		bodyAt := pos + n + frameHeaderBytes
-		if err == nil && h.seq != cur.seq {
+		if err == nil && (h.seq != cur.seq || h.gen != gen) {
 			err = errSequence
 		}
 		if err == nil {
 			err = checkBody(b[bodyAt:bodyAt+int(h.bodyBytes)], &h, names)
 		}
 		if err != nil {
-			next, found := findProof(b, pos+1, cur.seq, bound)
+			next, found := findProof(b, pos+1, gen, cur.seq, bound)
 			if !found {
-				return good, nil
+				break
 			}
 			cur.damaged = true
 			pos, cur.seq = next.pos, next.header.seq
+			if w := next.header.watermark + 1; w > proven.seq {
+				proven = tail{seq: w, next: next.header.first, gen: gen, end: int64(pos), damaged: true}
+			}
 			continue
 		}
 		pos = bodyAt + int(h.bodyBytes)
-		cur.seq, cur.next, cur.epoch = h.seq+1, h.first+Offset(h.count), h.epoch
+		cur.seq, cur.next, cur.gen = h.seq+1, h.first+Offset(h.count), h.gen
 		cur.clean = h.cleanMark()
+		cur.open = !h.groupEnd()
 		if h.groupEnd() {
 			cur.end = int64(pos)
 			good = cur
 		}
 	}
-	good.open = pos > int(good.end)
+	if good.seq < proven.seq { // nothing whole follows the proof, but what it proves stands
+		good = proven
+	}
+	good.open = cur.open && pos > int(good.end)
 	return good, nil
+}
+
+// generationOf returns the generation that a segment was written under: that of its first frame, or where
+// that is damaged of the next one that can be read; the zero value when there is none.
+func generationOf(b []byte) generation {
+	if h, _, err := decodeEntry(b, int64(len(b))); err == nil {
+		return h.gen
+	}
+	f, _ := findFrame(b, 0, generation{})
+	return f.header.gen
 }
 
 // foundFrame is a frame that a search came upon.
 type foundFrame struct {
 	pos    int // where its entry begins, its length prefix included when that is intact
+	at     int // where the frame itself begins
 	header frameHeader
 }
 
 // findProof looks from pos on for a frame that proves that sequence seq had become durable. Below bound
 // everything had, so that there any later frame will do.
-func findProof(b []byte, pos int, seq, bound uint64) (foundFrame, bool) {
+func findProof(b []byte, pos int, gen generation, seq, bound uint64) (foundFrame, bool) {
 	for {
-		f, ok := findFrame(b, pos)
+		f, ok := findFrame(b, pos, gen)
 		if !ok {
 			return foundFrame{}, false
 		}
 		if f.header.seq > seq && (bound == 0 && f.header.watermark >= seq || f.header.seq < bound) {
 			return f, true
 		}
-		pos = f.pos + maxEntryPrefix + 1
+		pos = f.at + 1
 	}
 }
 
-// findFrame looks from pos on for the next valid frame header.
-func findFrame(b []byte, pos int) (foundFrame, bool) {
+// findFrame looks from pos on for the next valid frame header of the generation; of any, when gen is zero.
+func findFrame(b []byte, pos int, gen generation) (foundFrame, bool) {
 	for {
 		i := bytes.Index(b[min(pos, len(b)):], frameMagic[:])
 		if i < 0 {
 			return foundFrame{}, false
 		}
 		at := pos + i
-		if h, err := decodeFrameHeader(b[at:]); err == nil {
-			return foundFrame{pos: entryStart(b, at, &h), header: h}, true
+		if h, err := decodeFrameHeader(b[at:]); err == nil && (h.gen == gen || !gen.known()) {
+			return foundFrame{pos: entryStart(b, at, &h), at: at, header: h}, true
 		}
 		pos = at + 1
 	}
@@ -155,14 +176,14 @@ func entryStart(b []byte, at int, h *frameHeader) int {
 }
 
 // findRecord looks in b from pos on for the next provable record with an offset in [least, bound).
-func findRecord(b []byte, pos int, epoch Epoch, least, bound Offset, names streamNames) (int, bool) {
+func findRecord(b []byte, pos int, gen generation, least, bound Offset, names streamNames) (int, bool) {
 	for {
 		i := bytes.Index(b[min(pos, len(b)):], recordMarker[:])
 		if i < 0 {
 			return 0, false
 		}
 		at := pos + i
-		if rec, _, err := decodeRecord(b[at:], epoch, names); err == nil && rec.Offset >= least && rec.Offset < bound {
+		if rec, _, err := decodeRecord(b[at:], gen, names); err == nil && rec.Offset >= least && rec.Offset < bound {
 			return at, true
 		}
 		pos = at + 1

@@ -9,13 +9,15 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // segment is one file of the log.
 type segment struct {
 	seq   uint64 // first sequence, which is also its name
 	first Offset // offset of its first record
-	epoch Epoch
+	gen   generation
 	// size is where reading ends: the file's size, or the durable position of the active segment, or
 	// the last durable byte of a segment whose later bytes failed to be written.
 	size int64
@@ -84,22 +86,52 @@ func readFirstHeader(dir string, seq uint64) (frameHeader, error) {
 }
 
 // readSegment reads a whole segment from the disk and not from the page cache, which after a failed
-// fsync may hold what the disk does not.
+// fsync may hold what the disk does not. What the disk cannot read comes as zeros.
 func readSegment(dir string, seq uint64) ([]byte, error) {
 	f, err := os.Open(filepath.Join(dir, segmentName(seq)))
 	if err != nil {
 		return nil, fmt.Errorf("open segment: %w", err)
 	}
 	defer f.Close()
-	if err := f.Sync(); err != nil {
+	// A bad sector under bytes that were never synced is no reason to stay down: nothing is written to this
+	// file again, and what cannot be read shows itself below.
+	if err := f.Sync(); err != nil && !errors.Is(err, unix.EIO) {
 		return nil, fmt.Errorf("sync segment %s: %w", segmentName(seq), err)
 	}
 	dropCache(f)
-	b, err := io.ReadAll(f)
+	info, err := f.Stat()
 	if err != nil {
+		return nil, fmt.Errorf("stat segment: %w", err)
+	}
+	b := make([]byte, info.Size())
+	if err := readTolerant(f, b, 0); err != nil {
 		return nil, fmt.Errorf("read segment %s: %w", segmentName(seq), err)
 	}
 	return b, nil
+}
+
+// readTolerant fills b from position at of f. What the disk cannot read, and what lies behind the end of
+// the file, comes as zeros, which no checksum accepts: a bad sector is treated as the damage that it is.
+func readTolerant(f *os.File, b []byte, at int64) error {
+	n, err := f.ReadAt(b, at)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, io.EOF) {
+		clear(b[n:])
+		return nil
+	}
+	if !errors.Is(err, unix.EIO) {
+		return err
+	}
+	const sector = 512
+	for i := 0; i < len(b); i += sector {
+		piece := b[i:min(i+sector, len(b))]
+		if n, err := f.ReadAt(piece, at+int64(i)); err != nil {
+			clear(piece[n:])
+		}
+	}
+	return nil
 }
 
 // createSegment makes an empty segment. The caller syncs the directory.

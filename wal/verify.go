@@ -25,7 +25,7 @@ func OpenSnapshot(dir string) (*Snapshot, error) {
 func (s *Snapshot) window() window {
 	segs := s.lay.segs[:s.lay.keep]
 	if len(segs) == 0 {
-		return window{segs: []segment{{seq: s.lay.seq, first: s.lay.next, epoch: s.lay.epoch}}, durable: s.lay.next - 1, closed: true}
+		return window{segs: []segment{{seq: s.lay.seq, first: s.lay.next, gen: s.lay.gen}}, durable: s.lay.next - 1, closed: true}
 	}
 	return window{segs: segs, last: segs[len(segs)-1].size - s.lay.torn, durable: s.lay.next - 1, closed: true}
 }
@@ -38,7 +38,7 @@ func (s *Snapshot) NewReader(from Offset) *Reader { return newReader(s, s.dir, f
 
 // Status returns what the snapshot knows.
 func (s *Snapshot) Status() Status {
-	st := Status{Epoch: s.lay.epoch.String(), FirstOffset: s.lay.next, DurableOffset: s.lay.next - 1, Segments: s.lay.keep, FreeBytes: freeBytes(s.dir)}
+	st := Status{Epoch: s.lay.gen.epoch.String(), FirstOffset: s.lay.next, DurableOffset: s.lay.next - 1, Segments: s.lay.keep, FreeBytes: freeBytes(s.dir)}
 	for i := range s.lay.segs[:s.lay.keep] {
 		st.Bytes += s.lay.segs[i].size
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -112,6 +113,23 @@ func (c *reservedCheckpoint) Advance(epoch wal.Epoch, offsets map[string]wal.Off
 		return fmt.Errorf("after the reserve was given up: %w", err)
 	}
 	return nil
+}
+
+// reservedLetters keeps dead letters, at the price of the reserve where the disk is full: a batch that
+// waits for its letters holds the checkpoint up.
+type reservedLetters struct {
+	flush.DeadLetters
+	reserve *reserve
+}
+
+var _ flush.DeadLetters = (*reservedLetters)(nil)
+
+func (l *reservedLetters) Put(ctx context.Context, letters []flush.Letter) error {
+	err := l.DeadLetters.Put(ctx, letters)
+	if err != nil && isDiskFull(err) {
+		l.reserve.giveUp() // the flusher puts again after a pause, when the log has recovered
+	}
+	return err
 }
 
 func isDiskFull(err error) bool {

@@ -15,12 +15,11 @@ import (
 	"github.com/weirlog/weir/wal"
 )
 
-// highestSettled returns the highest offset that any stream has settled, of whatever epoch: the log may
-// not give it out again.
-func highestSettled(db *checkpoint.DB) wal.Offset {
-	var highest wal.Offset
+// highestSettled returns the highest checkpoint of each epoch: the log may not give out those offsets again.
+func highestSettled(db *checkpoint.DB) map[wal.Epoch]wal.Offset {
+	highest := map[wal.Epoch]wal.Offset{}
 	for _, p := range db.Streams() {
-		highest = max(highest, p.Offset)
+		highest[p.Epoch] = max(highest[p.Epoch], p.Offset)
 	}
 	return highest
 }

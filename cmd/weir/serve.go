@@ -61,8 +61,8 @@ SIGHUP: scripts and the log level are read again.`,
 	return cmd
 }
 
-// gcPercent keeps the heap small. Most of it is long-lived arenas and buffers, so that letting it grow by
-// half, and not to the double, costs little processor time: docs/benchmarks.md.
+// gcPercent keeps the heap small: most of it is long-lived arenas and buffers, of which the default would
+// double the share in memory. What it costs in processor time is in docs/benchmarks.md.
 const gcPercent = 50
 
 // newLogger makes the service's own log. Its level can be changed through level.
@@ -117,7 +117,7 @@ func openService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load fu
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if s.log, err = wal.Open(s.dir.wal, wal.Options{
 		SegmentBytes: int64(cfg.WAL.SegmentBytes), MaxBytes: int64(cfg.WAL.MaxBytes), MinFreeBytes: int64(cfg.WAL.MinFreeBytes),
-		RepairDir: s.dir.repair, NextOffset: highestSettled(s.db) + 1, FreshEpoch: true,
+		RepairDir: s.dir.repair, Settled: highestSettled(s.db), FreshEpoch: true,
 		Logger: logger.With("component", "wal"), Metrics: wal.NewMetrics(s.registry),
 	}); err != nil {
 		return nil, explainDataDir(cfg.DataDir, err)
@@ -164,7 +164,7 @@ func (s *service) buildFlusher() error {
 	s.reader = s.log.NewReader(least + 1)
 	f := &s.cfg.Flush
 	s.flusher = flush.New(flush.Options{
-		Source: s.reader, Sink: s.sink, Checkpoint: &reservedCheckpoint{Checkpoint: s.db, reserve: s.reserve}, DeadLetters: s.letters, Streams: streams,
+		Source: s.reader, Sink: s.sink, Checkpoint: &reservedCheckpoint{Checkpoint: s.db, reserve: s.reserve}, DeadLetters: &reservedLetters{DeadLetters: s.letters, reserve: s.reserve}, Streams: streams,
 		Epoch: s.log.Epoch(), Settled: least, Redelivered: s.log.DurableOffset(), Durable: s.log.DurableOffset, Settle: s.settle,
 		BatchBytes: int(f.BatchBytes), BatchEvents: f.BatchEvents, Linger: f.Linger.Std(), MaxInFlightBytes: int64(f.MaxInFlightBytes),
 		Workers: f.Workers, RetryMin: f.RetryMin.Std(), RetryMax: f.RetryMax.Std(),

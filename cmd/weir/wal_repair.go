@@ -108,12 +108,12 @@ func openOnce(ctx context.Context, cfg *Config, dir dataLayout, logger *slog.Log
 	if err != nil {
 		return err
 	}
-	next := highestSettled(db) + 1
+	settled := highestSettled(db)
 	if err := db.Close(); err != nil {
 		return err
 	}
 	log, err := wal.Open(dir.wal, wal.Options{
-		SegmentBytes: int64(cfg.WAL.SegmentBytes), RepairDir: dir.repair, NextOffset: next, Logger: logger,
+		SegmentBytes: int64(cfg.WAL.SegmentBytes), RepairDir: dir.repair, Settled: settled, Logger: logger,
 	})
 	if err != nil {
 		return err

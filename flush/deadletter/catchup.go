@@ -31,7 +31,7 @@ func (s *Store) open(dir string) error {
 	}
 	s.log, err = wal.Open(dir, wal.Options{
 		SegmentBytes: s.opts.SegmentBytes, MinFreeBytes: s.opts.MinFreeBytes, RepairDir: s.opts.RepairDir,
-		NextOffset: st.applied + 1, Logger: s.opts.Logger, Metrics: s.opts.WALMetrics,
+		Settled: map[wal.Epoch]wal.Offset{st.epoch: st.applied}, Logger: s.opts.Logger, Metrics: s.opts.WALMetrics,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,290 @@
+package wal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+// damageAfter closes the log, changes the bytes of its only segment, and opens it again.
+func damageAfter(t *testing.T, l *life, change func(b []byte) []byte) *life {
+	t.Helper()
+	path := filepath.Join(l.dir, l.Segments()[0].Name)
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, change(b), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	return startLog(t, l.dir, Options{})
+}
+
+// TestOpen_DamageThatATornGroupProvesDurable flips one bit in an acknowledged group; what follows it is cut
+// off inside the next group, whose header is intact and says that the damaged one was durable. Its
+// neighbours must be delivered, and no offset given out again.
+func TestOpen_DamageThatATornGroupProvesDurable(t *testing.T) {
+	for name, last := range map[string][]string{
+		"a group of one frame":      {strings.Repeat("x", 9000)},
+		"a group of several frames": {strings.Repeat("x", 700<<10), strings.Repeat("y", 700<<10), strings.Repeat("z", 700<<10)},
+	} {
+		l := startLog(t, filepath.Join(t.TempDir(), "wal"), Options{})
+		l.mustAppend("one")
+		l.mustAppend("two", "three", "four")
+		end := l.Segments()[0].Bytes
+		l.mustAppend(last...)
+		l = damageAfter(t, l, func(b []byte) []byte {
+			b[bytes.Index(b, []byte("three"))] ^= 1
+			return b[:int(end)+len(last[0])*len(last)*2/3]
+		})
+		if first := l.mustAppend("new"); first <= 4 {
+			t.Errorf("%s: offset %d was acknowledged before and is given out again", name, first)
+		}
+		got := map[Offset]string{}
+		for _, r := range read(t, l, 1) {
+			if r.Flags&FlagDamaged == 0 {
+				got[r.Offset] = string(r.Payload)
+			}
+		}
+		if got[1] != "one" || got[2] != "two" || got[4] != "four" {
+			t.Errorf("%s: read %v", name, got)
+		}
+	}
+}
+
+// TestOpen_FrameInsideARejectedLine leaves a torn group whose payload holds a valid frame of a client's
+// making: it may choose neither offsets nor epoch.
+func TestOpen_FrameInsideARejectedLine(t *testing.T) {
+	l := startLog(t, filepath.Join(t.TempDir(), "wal"), Options{})
+	l.mustAppend("one")
+	epoch, end := l.Epoch(), l.Segments()[0].Bytes
+	forged := make([]byte, 1+frameHeaderBytes)
+	forged[0] = frameHeaderBytes
+	putFrameHeader(forged[1:], &frameHeader{flags: flagGroupEnd, seq: 1 << 60, first: 1 << 62, watermark: 1 << 61, gen: generation{epoch: epoch, salt: 1}})
+	l.mustAppend("garbage "+string(forged), strings.Repeat("y", 5000))
+	l = damageAfter(t, l, func(b []byte) []byte { return b[:end+1000] })
+	if first := l.mustAppend("new"); first != 2 || l.Epoch() != epoch {
+		t.Errorf("offset %d epoch %s, want 2 and %s", first, l.Epoch(), epoch)
+	}
+}
+
+// TestReader_RecordInsideARejectedLine damages the header of a record whose payload holds a record of a
+// client's making, with everything that a client can know.
+func TestReader_RecordInsideARejectedLine(t *testing.T) {
+	l := startLog(t, filepath.Join(t.TempDir(), "wal"), Options{})
+	l.mustAppend("one")
+	forged := appendRecord(nil, generation{epoch: l.Epoch()}, 5, &testOrigin, &Event{Payload: []byte(`{"forged":true}`)})
+	l.mustAppend("garbage "+string(forged), "three", "four", "five", "six")
+	l = damageAfter(t, l, func(b []byte) []byte {
+		b[bytes.Index(b, []byte("garbage"))] ^= 1
+		return b
+	})
+	recs := read(t, l, 1)
+	if len(recs) != 6 || recs[1].Flags&FlagDamaged == 0 || string(recs[2].Payload) != "three" || string(recs[4].Payload) != "five" {
+		t.Errorf("read %+v", recs)
+	}
+}
+
+// TestOpen_FirstHeaderOfTheOldestSegmentIsDamaged: what it holds must still be found without a checkpoint.
+func TestOpen_FirstHeaderOfTheOldestSegmentIsDamaged(t *testing.T) {
+	b := makeBroken(t, 20, true)
+	path := filepath.Join(b.dir, b.segs[0].Name)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[20] ^= 1
+	if err := os.WriteFile(path, data, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenSnapshot(b.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := s.Verify(context.Background(), nil)
+	if err != nil || len(rep.Damage) == 0 || rep.Records != uint64(len(b.want)) {
+		t.Errorf("verify: %d records, damage %v, %v; want %d and the damaged header", rep.Records, rep.Damage, err, len(b.want))
+	}
+	l := startLog(t, b.dir, Options{})
+	wantPayloads(t, read(t, l, 0), b.want)
+}
+
+// TestReader_DoesNotStayOnASegmentThatIsMadeAgain: damage before the empty active segment leads a reader up
+// to it; its first write fails, and another file takes its name.
+func TestReader_DoesNotStayOnASegmentThatIsMadeAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "wal")
+	l := startLog(t, dir, Options{})
+	l.mustAppend("one")
+	l = damageAfter(t, l, func(b []byte) []byte { b[len(b)-1] ^= 1; return b }) // the clean mark
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	var fail atomic.Bool
+	l = startLog(t, dir, Options{library: func(dir string, n int64) (library, error) {
+		lib, err := openLibrary(dir, n)
+		return &failingOnce{library: lib, fail: &fail}, err
+	}})
+	r := l.NewReader(1)
+	defer r.Close()
+	next := func() Record {
+		t.Helper()
+		rec, err := r.Next(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rec
+	}
+	for r.Position() <= l.DurableOffset() {
+		next()
+	}
+	fail.Store(true)
+	if _, err := l.tryAppend("refused"); !errors.Is(err, ErrCommit) {
+		t.Fatalf("error %v, want %v", err, ErrCommit)
+	}
+	for _, p := range []string{"acknowledged", "this too"} {
+		for {
+			if _, err := l.tryAppend(p); err == nil {
+				break
+			} else if !errors.Is(err, ErrFailed) {
+				t.Fatal(err)
+			}
+		}
+		if rec := next(); string(rec.Payload) != p {
+			t.Errorf("read %+v, want %q", rec, p)
+		}
+	}
+}
+
+type failingOnce struct {
+	library
+	fail *atomic.Bool
+}
+
+func (f *failingOnce) Write(index uint64, data []byte) error {
+	if f.fail.CompareAndSwap(true, false) {
+		return syscall.ENOSPC
+	}
+	return f.library.Write(index, data)
+}
+
+// TestReader_DamageCannotBeKeptUntilItsSegmentIsReclaimed: delivery must go on once there is space again.
+func TestReader_DamageCannotBeKeptUntilItsSegmentIsReclaimed(t *testing.T) {
+	l := startLog(t, filepath.Join(t.TempDir(), "wal"), Options{})
+	l.mustAppend("one")
+	l = damageAfter(t, l, func(b []byte) []byte { return b })
+	l.mustAppend("two")
+	path := filepath.Join(l.dir, l.Segments()[0].Name)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-1] ^= 1 // the clean mark: no record is lost
+	if err := os.WriteFile(path, b, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	repair := filepath.Join(filepath.Dir(l.dir), "repair")
+	if err := os.WriteFile(repair, nil, 0o640); err != nil { // stands for a directory that cannot be written
+		t.Fatal(err)
+	}
+	r := l.NewReader(1)
+	defer r.Close()
+	if rec, err := r.Next(context.Background()); err != nil || rec.Offset != 1 {
+		t.Fatalf("%+v, %v", rec, err)
+	}
+	if _, err := r.Next(context.Background()); err == nil {
+		t.Fatal("the damaged bytes were passed over although they could not be kept")
+	}
+	if n, err := l.Reclaim(1); n != 1 || err != nil {
+		t.Fatalf("reclaim: %d, %v", n, err)
+	}
+	if err := os.Remove(repair); err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := r.Next(context.Background()); err != nil || string(rec.Payload) != "two" {
+		t.Errorf("%+v, %v", rec, err)
+	}
+}
+
+func TestReader_ReclaimedRecordsAreNotDamage(t *testing.T) {
+	l := startLog(t, filepath.Join(t.TempDir(), "wal"), Options{SegmentBytes: 1500})
+	for _, p := range payloads(60, 30) {
+		l.mustAppend(p)
+	}
+	r := l.NewReader(0)
+	defer r.Close()
+	r.onDamage = func(d *CorruptionError) { t.Errorf("false damage: %v", d) }
+	if _, err := r.Next(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := l.Reclaim(l.DurableOffset()); n < 3 || err != nil {
+		t.Fatalf("reclaim: %d, %v", n, err)
+	}
+	for r.Position() <= l.DurableOffset() {
+		rec, err := r.Next(context.Background())
+		if err != nil || rec.Flags&FlagDamaged != 0 {
+			t.Fatalf("%+v, %v", rec, err)
+		}
+	}
+}
+
+// TestLog_RenewFails: the library's log is to be replaced by a fresh one and cannot be opened for a while.
+func TestLog_RenewFails(t *testing.T) {
+	var opened atomic.Int32
+	dir := filepath.Join(t.TempDir(), "wal")
+	l := startLog(t, dir, Options{SegmentBytes: 1, renewAfter: 3, library: func(dir string, n int64) (library, error) {
+		if k := opened.Add(1); k > 1 && k < 5 {
+			return nil, syscall.EMFILE
+		}
+		return openLibrary(dir, n)
+	}})
+	acked := 0
+	for opened.Load() < 5 || acked < 10 {
+		_, err := l.tryAppend("x")
+		if err == nil {
+			acked++
+		} else if !errors.Is(err, ErrFailed) {
+			t.Fatal(err)
+		}
+	}
+	if recs := read(t, l, 0); len(recs) != acked {
+		t.Errorf("%d records, %d acknowledged", len(recs), acked)
+	}
+}
+
+func TestLockDir_IsNotRefusedBecauseSomebodyLooks(t *testing.T) {
+	dir := t.TempDir()
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if _, _, err := LockHolder(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+					continue // half-written text of a lock that comes and goes
+				}
+			}
+		}
+	}()
+	for range 100 {
+		l, err := LockDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Unlock(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	<-done
+}
