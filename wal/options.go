@@ -63,7 +63,7 @@ var _ library = (*twal.Log)(nil)
 // openLibrary opens tidwall/wal on a directory whose last segment is empty, so that it has nothing to
 // parse. The options are made anew each time because the library writes into them.
 func openLibrary(dir string, segmentBytes int64) (library, error) {
-	return twal.Open(dir, &twal.Options{
+	log, err := twal.Open(dir, &twal.Options{
 		NoSync:           true, // the committer syncs, once for each group
 		SegmentSize:      int(segmentBytes),
 		SegmentCacheSize: 1,
@@ -72,4 +72,8 @@ func openLibrary(dir string, segmentBytes int64) (library, error) {
 		DirPerms:         0o750,
 		FilePerms:        0o640,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &recycler{Log: log}, nil
 }
