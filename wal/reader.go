@@ -49,7 +49,6 @@ type source interface {
 	wait(ctx context.Context, durable Offset) error
 }
 
-// span is a run of damaged bytes.
 // readChunk is how much a reader takes from a segment at once.
 const readChunk = 256 << 10
 
@@ -136,11 +135,6 @@ func (r *Reader) step() (Record, bool, error) {
 	}
 }
 
-// reportBefore deals with the damage met before rec. It returns the record that stands for the offsets
-// lost in between, and holds rec back, or rec itself when nothing was lost.
-// gap returns the record that stands for the offsets from next to before end.
-// skipReclaimed passes over offsets below end that were reclaimed since the reader was made: they are
-// settled and gone, not damaged.
 // enter makes sure that there is something unread in an open segment, moving on to the next segment
 // where one ends. It reports false at the end of the last one.
 func (r *Reader) enter() (bool, error) {
@@ -322,10 +316,6 @@ func (r *Reader) recordInFrame() (Record, bool, error) {
 	return rec, true, nil
 }
 
-// resync finds where the readable part goes on after damage that begins at bad, looking from from to end,
-// which is the end of a frame with a proven header or of the segment.
-// findNextFrame returns the next frame that can belong here.
-// note remembers damaged bytes until it is known which records they cost.
 // bytes returns n bytes from position at, or fewer at the end of what may be read.
 func (r *Reader) bytes(at int64, n int) ([]byte, error) {
 	n = int(min(int64(n), r.limit()-at))
@@ -344,6 +334,3 @@ func (r *Reader) bytes(at int64, n int) ([]byte, error) {
 	}
 	return r.buf[:n:n], nil
 }
-
-// keep copies the damaged bytes met since the last record to the repair directory and says what they
-// cost: the offsets from first to last, none when last is below first.

@@ -12,6 +12,7 @@ import (
 // The half of a Reader that deals with damage: finding where the readable part goes on, keeping what is
 // damaged, and saying what it cost.
 
+// span is a run of damaged bytes.
 type span struct {
 	seg      segment
 	from, to int64
@@ -19,6 +20,8 @@ type span struct {
 	kept     string
 }
 
+// reportBefore deals with the damage met before rec. It returns the record that stands for the offsets
+// lost in between, and holds rec back, or rec itself when nothing was lost.
 func (r *Reader) reportBefore(rec *Record) (Record, error) {
 	if rec.Offset == r.next {
 		if len(r.bad) > 0 {
@@ -41,6 +44,7 @@ func (r *Reader) reportBefore(rec *Record) (Record, error) {
 	return gap, nil
 }
 
+// gap returns the record that stands for the offsets from next to before end.
 func (r *Reader) gap(end Offset) (Record, bool, error) {
 	if r.skipReclaimed(end); r.next == end {
 		return Record{}, false, nil
@@ -54,6 +58,8 @@ func (r *Reader) gap(end Offset) (Record, bool, error) {
 	return rec, true, nil
 }
 
+// skipReclaimed passes over offsets below end that were reclaimed since the reader was made: they are
+// settled and gone, not damaged.
 func (r *Reader) skipReclaimed(end Offset) {
 	r.win = r.src.window()
 	if first := r.win.segs[0].first; first > r.origin && first > r.next {
@@ -62,6 +68,8 @@ func (r *Reader) skipReclaimed(end Offset) {
 	}
 }
 
+// resync finds where the readable part goes on after damage that begins at bad, looking from from to end,
+// which is the end of a frame with a proven header or of the segment.
 func (r *Reader) resync(bad, from, end int64, cause error) error {
 	b, err := r.bytes(bad, int(end-bad))
 	if err != nil {
@@ -96,6 +104,7 @@ func (r *Reader) resync(bad, from, end int64, cause error) error {
 	return nil
 }
 
+// findNextFrame returns the next frame that can belong here.
 func (r *Reader) findNextFrame(b []byte, pos int) (foundFrame, bool) {
 	for {
 		f, ok := findFrame(b, pos, r.seg.gen)
@@ -109,6 +118,7 @@ func (r *Reader) findNextFrame(b []byte, pos int) (foundFrame, bool) {
 	}
 }
 
+// note remembers damaged bytes until it is known which records they cost.
 func (r *Reader) note(from, to int64, cause error) {
 	if from == to {
 		return // a record directly behind a salvaged one
@@ -120,6 +130,8 @@ func (r *Reader) note(from, to int64, cause error) {
 	r.bad = append(r.bad, span{seg: r.seg, from: from, to: to, err: cause})
 }
 
+// keep copies the damaged bytes met since the last record to the repair directory and says what they
+// cost: the offsets from first to last, none when last is below first.
 func (r *Reader) keep(first, last Offset) (*CorruptionError, error) {
 	damage := &CorruptionError{First: first, Last: last, Err: errMissing, Segment: r.seg.name()}
 	for i := range r.bad {
