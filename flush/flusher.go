@@ -98,6 +98,11 @@ func New(opts Options) *Flusher {
 	f.tracker.settled = opts.Settled
 	f.health.logger = opts.Logger
 	opts.Metrics.watch(f)
+	stored := make(map[string]wal.Offset, len(opts.Streams))
+	for name, s := range opts.Streams {
+		stored[name] = s.Settled
+	}
+	opts.Metrics.checkpoint(stored)
 	return f
 }
 

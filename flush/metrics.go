@@ -40,6 +40,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, o := range []string{"delivered", "duplicate", "dropped", "dead_lettered"} {
 		m.outcomes[o] = &outcomeCounter{counter: settled.WithLabelValues(o)}
 	}
+	for _, cause := range []string{"refused", "timeout", "reset", "untrusted", "status_429", "status_503", "item_429", "item_5xx"} {
+		m.retries.WithLabelValues(cause) // the usual ones are series from the start, or their first increase is missed
+	}
 	reg.MustRegister(settled, m.bulkSeconds, m.bulkDocs, m.retries, m.checkpoints)
 	return m
 }

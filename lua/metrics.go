@@ -40,6 +40,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, kind := range []string{typeError, typeTimeout, typeMemory, typeResult} {
 		m.errors.WithLabelValues(kind)
 	}
+	for _, result := range []string{"loaded", "refused"} {
+		m.reloads.WithLabelValues(result)
+	}
 	return m
 }
 

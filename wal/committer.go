@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/sys/unix"
 )
 
 // Run is the committer. It takes groups of appends, writes and syncs each, and publishes the result,
 // until ctx ends. Then it refuses new appends, commits those that are queued, leaves a clean mark and
-// closes the files. It returns an error only when the clean mark could not be written; nothing that was
-// acknowledged depends on that mark. Run may be called once.
+// closes the files. It returns an error only when that fails; nothing that was acknowledged depends on it,
+// nor on the mark. Run may be called once.
 func (l *Log) Run(ctx context.Context) error {
 	l.mu.Lock()
 	if l.running || l.closing {
@@ -77,9 +78,11 @@ func (l *Log) finish() error {
 	var err error
 	if l.lib != nil {
 		if l.appended {
-			err = l.writeCleanMark()
+			if err := l.writeCleanMark(); err != nil { // a full disk must not make an orderly stop a failure
+				l.opts.Logger.Warn("the log is closed without its clean mark; the next start looks at its end as after a crash", "error", err)
+			}
 		}
-		if cerr := l.lib.Close(); err == nil && cerr != nil {
+		if cerr := l.lib.Close(); cerr != nil {
 			err = fmt.Errorf("close log: %w", cerr)
 		}
 		l.lib = nil
@@ -295,6 +298,9 @@ func (l *Log) recover(ctx context.Context) {
 	for {
 		err := l.discardUndurable()
 		if err == nil {
+			err = l.roomToRecover()
+		}
+		if err == nil {
 			err = l.begin()
 		}
 		if err == nil {
@@ -317,6 +323,21 @@ func (l *Log) recover(ctx context.Context) {
 	l.failure = nil
 	l.mu.Unlock()
 	l.opts.Logger.Info("log is open again", "durable_offset", l.durable)
+}
+
+// roomToRecover keeps a log whose disk ran full from being opened again before there is room for a few
+// groups: it would fail with the next one.
+func (l *Log) roomToRecover() error {
+	l.mu.Lock()
+	failure := l.failure
+	l.mu.Unlock()
+	if !errors.Is(failure, unix.ENOSPC) && !errors.Is(failure, unix.EDQUOT) {
+		return nil
+	}
+	if free := freeBytes(l.dir); free >= 0 && free < 2*frameBytes {
+		return fmt.Errorf("%d bytes free: %w", free, unix.ENOSPC)
+	}
+	return nil
 }
 
 func (l *Log) isFailed() bool {

@@ -26,6 +26,7 @@ type Log struct {
 	waiters  int
 	durable  Offset
 	total    int64 // bytes of all segments
+	full     bool  // an append was refused for MaxBytes, and there is no room to speak of yet
 	failure  error // set while the log has failed; appends are refused
 	closing  bool
 	closed   bool
@@ -126,10 +127,25 @@ func (l *Log) refusalLocked(size int64) error {
 		return ErrClosed
 	case l.failure != nil:
 		return fmt.Errorf("%w: %w", ErrFailed, l.failure)
-	case l.opts.MaxBytes > 0 && l.total+size > l.opts.MaxBytes:
+	case l.fullLocked(size):
 		return fmt.Errorf("%w: %d of %d bytes in use", ErrFull, l.total, l.opts.MaxBytes)
 	}
 	return l.space.refusal(l.dir, l.opts.MinFreeBytes)
+}
+
+// fullLocked reports whether an append of the given size would pass MaxBytes. Once one did, the log stays
+// full until some room is there again: small appends that would still fit must not hide that others are
+// refused.
+func (l *Log) fullLocked(size int64) bool {
+	if l.opts.MaxBytes <= 0 {
+		return false
+	}
+	room := int64(0)
+	if l.full {
+		room = min(l.opts.SegmentBytes/2, l.opts.MaxBytes/16)
+	}
+	l.full = l.total+max(size, room) > l.opts.MaxBytes
+	return l.full
 }
 
 // Ready returns nil when an append would be taken now, else the error that it would get.

@@ -141,6 +141,30 @@ func TestLog_MaxBytes_RefusesAndTakesAgainAfterReclaim(t *testing.T) {
 	}
 }
 
+func TestLog_MaxBytes_StaysFullUntilThereIsRoom(t *testing.T) {
+	l := startLog(t, filepath.Join(t.TempDir(), "wal"), Options{SegmentBytes: 4096, MaxBytes: 40 << 10})
+	for {
+		if _, err := l.tryAppend(strings.Repeat("x", 1500)); errors.Is(err, ErrFull) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Ready(); !errors.Is(err, ErrFull) {
+		t.Errorf("ready although events are refused: %v", err)
+	}
+	if _, err := l.tryAppend("tiny"); !errors.Is(err, ErrFull) {
+		t.Errorf("a tiny event goes in beside refused ones: %v", err)
+	}
+	if n, err := l.Reclaim(l.DurableOffset()); n == 0 || err != nil {
+		t.Fatalf("reclaim: %d, %v", n, err)
+	}
+	if err := l.Ready(); err != nil {
+		t.Errorf("not ready after reclaim: %v", err)
+	}
+	l.mustAppend(strings.Repeat("x", 1500))
+}
+
 func TestLog_MinFreeBytes_Refuses(t *testing.T) {
 	l := startLog(t, filepath.Join(t.TempDir(), "wal"), Options{MinFreeBytes: 1 << 60})
 	if _, err := l.tryAppend("x"); !errors.Is(err, ErrFull) {

@@ -78,7 +78,7 @@ func (lay *layout) findEnd(dir string) error {
 		if bound != 0 && !t.open && t.seq < bound {
 			// A later segment exists, so what this one held was durable, and its end is damaged.
 			lay.keep, lay.seq, lay.gen = i+1, bound, t.gen
-			lay.next = lay.boundOffset(i, bound, t)
+			lay.next = lay.boundOffset(i, bound, t, b)
 			return nil
 		}
 		if t.end > 0 {
@@ -98,9 +98,20 @@ func (lay *layout) findEnd(dir string) error {
 }
 
 // boundOffset returns an offset that no record before sequence bound can have had, given that segment i
-// ends in damage: the records of the lost frames cannot be counted, only bounded.
-func (lay *layout) boundOffset(i int, bound uint64, t tail) Offset {
+// ends in damage: the records of lost frames cannot be counted, only bounded, but for those whose header
+// in b, the segment's bytes, is intact.
+func (lay *layout) boundOffset(i int, bound uint64, t tail, b []byte) Offset {
 	seq, next := t.seq, t.next
+	for pos := int(t.end); ; {
+		f, ok := findFrame(b, pos, t.gen)
+		if !ok || !t.gen.known() {
+			break
+		}
+		if h := &f.header; h.seq >= seq && h.seq < bound {
+			seq, next = h.seq+1, h.first+Offset(h.count)
+		}
+		pos = f.at + 1
+	}
 	for ; next == 0 && i >= 0; i-- {
 		seq, next = lay.segs[i].seq, lay.segs[i].first
 	}

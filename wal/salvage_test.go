@@ -118,6 +118,38 @@ func TestOpen_FirstHeaderOfTheOldestSegmentIsDamaged(t *testing.T) {
 	wantPayloads(t, read(t, l, 0), b.want)
 }
 
+// TestOpen_EndOfAnOlderSegmentIsCut: the last frame of a full segment lost its last bytes, and an empty
+// segment follows. Its header is intact, so the loss is known to the record.
+func TestOpen_EndOfAnOlderSegmentIsCut(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "wal")
+	l := startLog(t, dir, Options{SegmentBytes: 900})
+	want := payloads(10, 60)
+	for _, p := range want[:5] {
+		l.mustAppend(p)
+	}
+	segs := l.Segments()
+	if len(segs) != 2 || segs[1].Bytes != 0 {
+		t.Fatalf("segments %+v: the test needs a full one and an empty one", segs)
+	}
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(dir, segs[1].Name), 0); err != nil { // no clean mark: a crash
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(dir, segs[0].Name), segs[0].Bytes-10); err != nil {
+		t.Fatal(err)
+	}
+	l = startLog(t, dir, Options{})
+	recs := read(t, l, 1)
+	if last := recs[len(recs)-1]; len(recs) != 5 || last.Flags&FlagDamaged == 0 || last.Offset != 5 || last.Count != 1 {
+		t.Errorf("read %+v", recs)
+	}
+	if first := l.mustAppend("next"); first != 6 {
+		t.Errorf("offset %d, want 6", first)
+	}
+}
+
 // TestReader_DoesNotStayOnASegmentThatIsMadeAgain: damage before the empty active segment leads a reader up
 // to it; its first write fails, and another file takes its name.
 func TestReader_DoesNotStayOnASegmentThatIsMadeAgain(t *testing.T) {

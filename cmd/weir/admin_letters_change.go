@@ -33,9 +33,12 @@ func (a *admin) putLetterEvent(w http.ResponseWriter, r *http.Request) error {
 	}
 	// A letter whose bytes are damaged can be given new ones only where its store can still read the rest;
 	// Edit says so.
-	store, _, err := a.storeOf(key)
+	store, letter, err := a.storeOf(key)
 	if err != nil {
 		return err
+	}
+	if letter.Stage == flush.StageLog {
+		return badRequest("a letter of stage log stands for damaged bytes and is not replayed: send the event anew with weir send, and drop the letter")
 	}
 	if err := store.Edit(r.Context(), key, event); err != nil {
 		return err

@@ -206,7 +206,7 @@ func (a *app) listLetters(ctx context.Context, client *adminClient, params url.V
 	if output != outputTable {
 		return a.copyLines(ctx, client, http.MethodGet, lettersPath, params, output)
 	}
-	table := newTable("key", "stage", ">status", "type", "stream", "put", ">tries", "reason")
+	table := newTable("=key", "stage", ">status", "type", "stream", "put", ">tries", "reason")
 	shown := 0
 	header, err := client.lines(ctx, http.MethodGet, lettersPath, params, nil, func(line []byte) error {
 		var e deadletter.Entry
@@ -318,7 +318,7 @@ func (a *app) printGroups(groups []deadletter.Group, output outputFormat) error 
 		_, err := fmt.Fprintln(a.stdout, "no dead letters")
 		return err
 	}
-	table := newTable(">letters", ">size", "stage", ">status", "type", "stream", "index", "last", "example", "reason")
+	table := newTable(">letters", ">size", "stage", ">status", "type", "stream", "index", "last", "=example", "reason")
 	for _, g := range groups {
 		table.add(humanCount(g.Count), humanBytes(g.Bytes), string(g.Stage), orDash(g.Status), g.Type, g.Stream, g.Index, ago(a.now(), g.Last), g.Example.String(), g.Reason)
 	}

@@ -170,7 +170,7 @@ func (v *replayView) print(dryRun bool) error {
 		return v.output.write(out, s)
 	}
 	if len(v.stay) > 0 {
-		table := newTable("key", "result", "type", "reason")
+		table := newTable("=key", "result", "type", "reason")
 		for _, l := range v.stay {
 			table.add(l.Key.String(), string(l.Result), l.Type, l.Reason)
 		}

@@ -222,6 +222,18 @@ func TestServe_StreamThatLeavesTheConfigurationMustBeSettled(t *testing.T) {
 	startWeir(t, dataDir, env...).stop()
 }
 
+func TestServe_ForeignDirectoryIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "passwd"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := command(t, dir, nil, nil, "serve")
+	entries, err := os.ReadDir(dir)
+	if code != exitFailed || !strings.Contains(stderr, "holds other files") || err != nil || len(entries) != 1 {
+		t.Errorf("exit %d, %s; %d entries, %v", code, stderr, len(entries), err)
+	}
+}
+
 // TestServe_RestoredCopyDoesNotHideNewEvents goes on from an older copy of the data directory: its offsets
 // are given out a second time, and the new events must arrive all the same.
 func TestServe_RestoredCopyDoesNotHideNewEvents(t *testing.T) {

@@ -14,16 +14,18 @@ import (
 type tableView struct {
 	headers []string
 	right   []bool
+	whole   []bool // never narrowed: people copy what stands there
 	rows    [][]string
 }
 
-// newTable starts a table. A header that begins with ">" marks a column of numbers, set to the right.
+// newTable starts a table. A header that begins with ">" marks a column of numbers, set to the right; one
+// that begins with "=" a column that is never cut.
 func newTable(headers ...string) *tableView {
-	t := &tableView{right: make([]bool, len(headers))}
+	t := &tableView{right: make([]bool, len(headers)), whole: make([]bool, len(headers))}
 	for i, h := range headers {
-		name, right := strings.CutPrefix(h, ">")
-		t.headers = append(t.headers, name)
-		t.right[i] = right
+		h, t.right[i] = strings.CutPrefix(h, ">")
+		h, t.whole[i] = strings.CutPrefix(h, "=")
+		t.headers = append(t.headers, h)
 	}
 	return t
 }
@@ -81,13 +83,13 @@ func (t *tableView) columns(width int) []table.ColumnConfig {
 		total += widths[i] + 2
 	}
 	for total-2 > width && width > 0 {
-		widest := 0
+		widest := -1
 		for i := range widths {
-			if widths[i] > widths[widest] {
+			if !t.whole[i] && widths[i] > minColumnWidth && (widest < 0 || widths[i] > widths[widest]) {
 				widest = i
 			}
 		}
-		if widths[widest] <= minColumnWidth {
+		if widest < 0 {
 			break
 		}
 		widths[widest]--

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"path/filepath"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -60,6 +62,9 @@ func openParts(cfg *Config, logger *slog.Logger) (_ *parts, err error) {
 			err = errors.Join(err, p.close())
 		}
 	}()
+	if err = refuseForeignDir(p.dir); err != nil {
+		return nil, err
+	}
 	if p.lock, err = wal.LockDir(cfg.DataDir); err != nil {
 		return nil, explainDataDir(cfg.DataDir, err)
 	}
@@ -137,18 +142,15 @@ func newElasticSink(cfg *Config, logger *slog.Logger, metrics *elastic.Metrics) 
 
 // openScripts compiles every script that a stream uses, once.
 func (p *parts) openScripts() error {
-	var metrics *lua.Metrics
+	metrics := lua.NewMetrics(p.registry) // also without a script: alerts need the series
 	for _, name := range p.cfg.StreamNames() {
 		path := p.cfg.Streams[name].Transform.Script
 		if path == "" || p.scripts[path] != nil {
 			continue
 		}
-		if metrics == nil {
-			metrics = lua.NewMetrics(p.registry)
-		}
 		t, err := lua.New(lua.Options{
 			Script: path, Timeout: p.cfg.Transform.Timeout.Std(), MaxMemory: int64(p.cfg.Transform.MaxMemory),
-			Logger: p.logger.With("component", "lua"), Metrics: metrics,
+			Logger: p.logger, Metrics: metrics,
 		})
 		if err != nil {
 			return fmt.Errorf("stream %s: %w", name, err)
@@ -213,8 +215,12 @@ func (r refusedBodies) Refuse(ctx context.Context, body ingest.RefusedBody) erro
 	if err != nil {
 		return err
 	}
+	status := http.StatusBadRequest
+	if strings.HasSuffix(body.Code, "_too_large") || strings.HasPrefix(body.Code, "too_many_") {
+		status = http.StatusRequestEntityTooLarge
+	}
 	return r.store.Put(ctx, []flush.Letter{{
-		Key: key, Records: 1, Stage: flush.StageIngest, Status: 400, Type: body.Code, Reason: body.Message, Attempts: 1,
+		Key: key, Records: 1, Stage: flush.StageIngest, Status: status, Type: body.Code, Reason: body.Message, Attempts: 1,
 		FirstAt: body.Origin.ReceivedAt, LastAt: body.Origin.ReceivedAt, Stream: body.Origin.Stream,
 		ReceivedAt: body.Origin.ReceivedAt, Remote: body.Origin.Remote, Event: body.Body,
 	}})

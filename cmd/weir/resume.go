@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"os/user"
 	"slices"
 	"strconv"
@@ -93,6 +94,21 @@ func findStream(log *wal.Log, stream string, from wal.Offset) (wal.Offset, bool,
 		}
 	}
 	return 0, false, nil
+}
+
+// refuseForeignDir keeps weir from moving into a directory that holds somebody else's files: a slip of
+// the pen such as /etc must not be filled with segments.
+func refuseForeignDir(dir dataLayout) error {
+	entries, err := os.ReadDir(dir.root)
+	if err != nil || len(entries) == 0 {
+		return nil // made, or explained, by whoever opens it
+	}
+	for _, e := range entries {
+		if slices.Contains([]string{"LOCK", "wal", "weir.db"}, e.Name()) || e.Name() == "lost+found" && len(entries) == 1 {
+			return nil
+		}
+	}
+	return fmt.Errorf("data_dir %s holds other files (%s ...) and no data of weir: name an empty directory, or one that weir can make", dir.root, entries[0].Name())
 }
 
 // explainDataDir adds to an error about the data directory what the operator can do.

@@ -42,6 +42,7 @@ func (m *Metrics) publish(store string, st *indexState) {
 		return
 	}
 	for stage, n := range st.records() {
+		m.put.WithLabelValues(store, string(stage)) // a series from the start, or its first increase is missed
 		m.records.WithLabelValues(store, string(stage)).Set(float64(n))
 	}
 	m.bytes.WithLabelValues(store).Set(float64(st.bytes))
