@@ -258,7 +258,8 @@ func (a *admin) causes(ctx context.Context) ([]deadletter.Group, error) {
 	a.cause.mu.Lock()
 	defer a.cause.mu.Unlock()
 	begin := a.now()
-	if begin.Before(a.cause.until) {
+	// None is never remembered: the first letters must show beside their count.
+	if begin.Before(a.cause.until) && len(a.cause.groups) > 0 {
 		return a.cause.groups, nil
 	}
 	groups, err := a.letterGroups(ctx, deadletter.Filter{})
