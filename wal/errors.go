@@ -28,12 +28,6 @@ var (
 	ErrEmptyPayload = errors.New("event is empty")
 )
 
-// Errors of reading.
-var (
-	// ErrReclaimed is returned when the offset asked for lies before the oldest segment.
-	ErrReclaimed = errors.New("offset was reclaimed")
-)
-
 // CorruptionError says where bytes of the log are damaged and which records they held.
 type CorruptionError struct {
 	Segment  string // file name

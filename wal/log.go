@@ -11,9 +11,8 @@ import (
 
 // Log is a durable, append-only sequence of records. Its methods may be called concurrently.
 type Log struct {
-	dir   string
-	opts  Options
-	names streamNames // committer only
+	dir  string
+	opts Options
 
 	wake chan struct{} // tells the committer that something is queued; holds one token
 	done chan struct{} // closed when Run has ended

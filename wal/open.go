@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // layout is what start-up learned of a log directory without changing it.
@@ -45,7 +47,9 @@ func inspect(dir, repairDir string) (layout, error) {
 	return lay, nil
 }
 
-// fillHeaders sets first offset and epoch of every segment whose first header can be read.
+// fillHeaders sets first offset and generation of every segment whose first header can be read. One that is
+// damaged, on a bad sector, or reclaimed beside a reading command stays unknown; not being able to look (no
+// permission, no descriptors) says nothing about a segment and is an error.
 func fillHeaders(dir string, segs []segment) error {
 	for i := range segs {
 		h, err := readFirstHeader(dir, segs[i].seq)
@@ -55,7 +59,7 @@ func fillHeaders(dir string, segs []segment) error {
 			segs[i].first, segs[i].gen = h.first, h.gen
 		case errors.Is(err, ErrNewerFormat):
 			return fmt.Errorf("segment %s: %w", segs[i].name(), err)
-		case errors.As(err, &pathErr) && !errors.Is(err, os.ErrNotExist) && errors.Is(err, os.ErrPermission):
+		case errors.As(err, &pathErr) && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.EIO):
 			return err
 		}
 	}
@@ -175,7 +179,7 @@ func Open(dir string, opts Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w", dir, err)
 	}
-	l := &Log{dir: dir, opts: opts, names: streamNames{}, wake: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{})}
+	l := &Log{dir: dir, opts: opts, wake: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{})}
 	if err := l.settleEpoch(&lay); err != nil {
 		return nil, err
 	}

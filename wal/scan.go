@@ -57,12 +57,11 @@ func checkBody(body []byte, h *frameHeader, names streamNames) error {
 
 // tail is where the good part of a segment ends.
 type tail struct {
-	seq     uint64 // the next sequence
-	next    Offset // the next offset; 0 when the segment says nothing of it
-	gen     generation
-	end     int64 // bytes of the segment that belong to whole groups
-	clean   bool  // ends with a clean mark
-	damaged bool  // something before end is damaged; readers will meet it
+	seq   uint64 // the next sequence
+	next  Offset // the next offset; 0 when the segment says nothing of it
+	gen   generation
+	end   int64 // bytes of the segment that belong to whole groups
+	clean bool  // ends with a clean mark
 	// open means that valid frames follow whose group does not end in this segment.
 	open bool
 }
@@ -94,10 +93,9 @@ func scanTail(b []byte, seq, bound uint64) (tail, error) {
 			if !found {
 				break
 			}
-			cur.damaged = true
 			pos, cur.seq = next.pos, next.header.seq
 			if w := next.header.watermark + 1; w > proven.seq {
-				proven = tail{seq: w, next: next.header.first, gen: gen, end: int64(pos), damaged: true}
+				proven = tail{seq: w, next: next.header.first, gen: gen, end: int64(pos)}
 			}
 			continue
 		}

@@ -72,7 +72,7 @@ func (f *letterFilter) check(a *app) error {
 	return nil
 }
 
-// values returns the filter as query parameters. Times are made absolute here, where the user's clock and
+// values returns the filter, checked, as query parameters. Times are made absolute here, where the user's clock and
 // zone are.
 func (f *letterFilter) values(a *app) (url.Values, error) {
 	g, err := f.absolute(a)
@@ -97,6 +97,9 @@ func (f *letterFilter) values(a *app) (url.Values, error) {
 
 func (f *letterFilter) absolute(a *app) (letterFilter, error) {
 	g := *f
+	if err := f.check(a); err != nil {
+		return g, err
+	}
 	for _, text := range []*string{&g.Since, &g.Until} {
 		t, err := parseWhen(*text, a.now())
 		if err != nil {
@@ -122,12 +125,14 @@ func letterKeys(args []string) ([]flush.Key, error) {
 	return keys, nil
 }
 
-// keysOrFilter refuses both together: it would not be clear what is meant.
-func keysOrFilter(keys []flush.Key, f *letterFilter) error {
-	if len(keys) > 0 && !f.empty() {
-		return usageErrorf("give keys or a filter, not both")
+// keysOrFilter reads keys given as arguments, and refuses them together with a filter: it would not be clear
+// what is meant.
+func keysOrFilter(args []string, f *letterFilter) ([]flush.Key, error) {
+	keys, err := letterKeys(args)
+	if err == nil && len(keys) > 0 && !f.empty() {
+		err = usageErrorf("give keys or a filter, not both")
 	}
-	return nil
+	return keys, err
 }
 
 // interactive reports whether a person sits before the command and can answer.
@@ -171,9 +176,6 @@ refused whole. The table shows the first %d of them, --limit more or fewer; with
 	filter.addFlags(cmd)
 	output.addFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := filter.check(a); err != nil {
-			return err
-		}
 		params, err := filter.values(a)
 		if err != nil {
 			return err
@@ -290,9 +292,6 @@ one of its letters as an example.`,
 	filter.addFlags(cmd)
 	output.addFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := filter.check(a); err != nil {
-			return err
-		}
 		params, err := filter.values(a)
 		if err != nil {
 			return err

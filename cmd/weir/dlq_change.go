@@ -161,13 +161,7 @@ says how many letters are meant and asks, unless --yes is given.`,
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var err error
-		if req.Keys, err = letterKeys(args); err != nil {
-			return err
-		}
-		if err := filter.check(a); err != nil {
-			return err
-		}
-		if err := keysOrFilter(req.Keys, &filter); err != nil {
+		if req.Keys, err = keysOrFilter(args, &filter); err != nil {
 			return err
 		}
 		chosen := len(req.Keys) > 0 || !filter.empty()

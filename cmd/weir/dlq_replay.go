@@ -46,13 +46,7 @@ settled stays.`,
 	cmd.MarkFlagsMutuallyExclusive("as-sent", "as-new")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var err error
-		if req.Keys, err = letterKeys(args); err != nil {
-			return err
-		}
-		if err := filter.check(a); err != nil {
-			return err
-		}
-		if err := keysOrFilter(req.Keys, &filter); err != nil {
+		if req.Keys, err = keysOrFilter(args, &filter); err != nil {
 			return err
 		}
 		if req.Rate < 0 {

@@ -191,14 +191,8 @@ The letters stay.`,
 	filter.addFlags(cmd)
 	cmd.Flags().BoolVar(&envelope, "with-envelope", false, "write every letter whole, with its cause")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		keys, err := letterKeys(args)
+		keys, err := keysOrFilter(args, &filter)
 		if err != nil {
-			return err
-		}
-		if err := filter.check(a); err != nil {
-			return err
-		}
-		if err := keysOrFilter(keys, &filter); err != nil {
 			return err
 		}
 		params, err := filter.values(a)
