@@ -16,28 +16,46 @@ func (l *Log) Reclaim(upTo Offset) (int, error) {
 	defer l.reclaimMu.Unlock()
 	removed := 0
 	for {
-		l.mu.Lock()
-		segs := l.segs
-		n := len(segs)
-		ok := n > 1 && segs[1].first <= upTo+1 && (n > 2 || l.active > 0)
-		l.mu.Unlock()
+		// Taken off the list before the file goes: a reader that does not find a file and looks at the list
+		// again must see that it was reclaimed and is not missing.
+		oldest, ok := l.unlistOldest(upTo)
 		if !ok {
 			return removed, nil
 		}
-		err := os.Remove(filepath.Join(l.dir, segs[0].name()))
+		err := os.Remove(filepath.Join(l.dir, oldest.name()))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			l.relist(oldest)
 			return removed, err
 		}
 		// Before the next unlink: names vanish in order, so that a crash leaves no hole.
 		if err := l.opts.syncDir(l.dir); err != nil {
 			return removed, err
 		}
-		l.mu.Lock()
-		l.segs = l.segs[1:]
-		l.total -= segs[0].size
-		l.publishMetrics()
-		l.mu.Unlock()
 		removed++
 		l.opts.Metrics.reclaim(1)
 	}
+}
+
+// unlistOldest takes the oldest segment off the list if it may be reclaimed.
+func (l *Log) unlistOldest(upTo Offset) (segment, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	segs := l.segs
+	n := len(segs)
+	if n < 2 || segs[1].first > upTo+1 || n == 2 && l.active == 0 {
+		return segment{}, false
+	}
+	l.segs = segs[1:]
+	l.total -= segs[0].size
+	l.publishMetrics()
+	return segs[0], true
+}
+
+// relist puts a segment back whose file could not be removed.
+func (l *Log) relist(oldest segment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.segs = append([]segment{oldest}, l.segs...)
+	l.total += oldest.size
+	l.publishMetrics()
 }
