@@ -4,6 +4,9 @@ GO       ?= go
 FUZZTIME ?= 5s
 # Kills of the crash test.
 CRASH_KILLS ?= 20
+# How long the torture test takes, and what it repeats.
+BUDGET ?= 10m
+SEED   ?= 0
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
@@ -69,6 +72,10 @@ fuzz: ## run every fuzz target for FUZZTIME (5s)
 .PHONY: crash
 crash: ## kill the real service CRASH_KILLS (20) times under load and count events
 	WEIR_CRASH_KILLS=$(CRASH_KILLS) $(GO) test ./cmd/weir -run '^TestCrash' -count=1 -v -timeout 0
+
+.PHONY: torture
+torture: ## try every fault for BUDGET (10m) and print one table; SEED repeats a run
+	$(GO) test ./cmd/weir -run '^TestTorture$$' -count=1 -v -timeout 0 -torture.budget=$(BUDGET) -torture.seed=$(SEED)
 
 .PHONY: bench
 bench: ## measure; results belong into docs/benchmarks.md
