@@ -119,7 +119,7 @@ func (l *ledger) judge(at int, a aftermath, spare map[int]bool) verdict {
 	defer l.mu.Unlock()
 	for _, e := range l.events {
 		known := e.acked != 0 && e.acked <= at
-		want := documentsOfKind(e)
+		want := documentsOfKind(e, at)
 		have, letter := stored[e.n], letters[e.n]
 		switch {
 		case have > want || letter > 1:
@@ -140,11 +140,11 @@ func (l *ledger) judge(at int, a aftermath, spare map[int]bool) verdict {
 
 // documentsOfKind says how many documents an event may become: a refused one becomes one when it was replayed
 // to a destination that takes it.
-func documentsOfKind(e *tortureEvent) int {
+func documentsOfKind(e *tortureEvent, at int) int {
 	switch {
 	case e.kind == "split":
 		return 2
-	case e.kind == "plain", e.kind == "refused" && e.replayed != 0:
+	case e.kind == "plain", e.kind == "refused" && e.replayed != 0 && e.replayed <= at:
 		return 1
 	}
 	return 0
@@ -161,6 +161,9 @@ func (l *ledger) judgeDocs(at int, docs []elastictest.Doc, v *verdict) (stored m
 		if e == nil {
 			v.invented = append(v.invented, fmt.Sprintf("document %s: %.200q", d.ID, d.Source))
 			continue
+		}
+		if d.Differed > 0 {
+			v.doubled = append(v.doubled, fmt.Sprintf("document %s came again with another body", d.ID))
 		}
 		if d.Created > 1 {
 			v.doubled = append(v.doubled, fmt.Sprintf("document %s was created %d times", d.ID, d.Created))

@@ -172,6 +172,9 @@ func (s *Server) Reset() {
 	}
 }
 
+// Restore adds documents that Docs of this or another server returned, as if they had come before.
+func (s *Server) Restore(docs []Doc) { s.store.restore(docs) }
+
 // Doc returns what is known of an id.
 func (s *Server) Doc(index, id string) (Doc, bool) { return s.store.get(index, id) }
 

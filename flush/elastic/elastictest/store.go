@@ -1,6 +1,7 @@
 package elastictest
 
 import (
+	"bytes"
 	"cmp"
 	"hash/maphash"
 	"slices"
@@ -15,6 +16,7 @@ type Doc struct {
 	Source            []byte // as it came; nil with KeepIDs
 	Created           int    // creates that succeeded; index actions count as well
 	Conflicts         int    // creates that were 409
+	Differed          int    // of these, with another source than the one stored; not counted with KeepIDs
 	Attempts          int    // times that it came, failures included
 }
 
@@ -88,6 +90,9 @@ func (s *store) put(it *Item) bool {
 	d := sh.entryLocked(it)
 	if d.Created > 0 && it.Op == "create" {
 		d.Conflicts++
+		if s.keep == KeepDocuments && !bytes.Equal(d.Source, it.Source) {
+			d.Differed++
+		}
 		return false
 	}
 	d.Created++
@@ -96,6 +101,16 @@ func (s *store) put(it *Item) bool {
 		d.Source = slices.Clone(it.Source)
 	}
 	return true
+}
+
+// restore puts documents as they are.
+func (s *store) restore(docs []Doc) {
+	for _, d := range docs {
+		sh := s.shard(d.ID)
+		sh.mu.Lock()
+		sh.docs[key{d.Index, d.ID}] = &d
+		sh.mu.Unlock()
+	}
 }
 
 func (s *store) get(index, id string) (Doc, bool) {

@@ -57,10 +57,7 @@ func Mount(backing, mountpoint string, opts Options) (*FS, error) {
 	}
 	f.base = base
 	f.root = &fs.LoopbackRoot{Path: backing, Dev: uint64(st.Dev)}
-	f.root.NewNode = func(root *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return &node{LoopbackNode: fs.LoopbackNode{RootData: root}, fs: f}
-	}
-	root := &node{LoopbackNode: fs.LoopbackNode{RootData: f.root}, fs: f}
+	root := &node{LoopbackNode: &fs.LoopbackNode{RootData: f.root}, fs: f}
 	f.root.RootNode = root
 	cache := time.Hour // nobody changes the directory but through the mount
 	f.server, err = fs.Mount(mountpoint, root, &fs.Options{
@@ -168,8 +165,17 @@ func nameOr(name, path string) string {
 
 // node is a file or directory of the mount.
 type node struct {
-	fs.LoopbackNode
+	*fs.LoopbackNode
 	fs *FS
+}
+
+// WrapChild makes every file and directory below a node of ours.
+func (n *node) WrapChild(_ context.Context, ops fs.InodeEmbedder) fs.InodeEmbedder {
+	below, ok := ops.(*fs.LoopbackNode)
+	if !ok {
+		return ops
+	}
+	return &node{LoopbackNode: below, fs: n.fs}
 }
 
 func (n *node) rel() string { return n.Path(n.fs.root.RootNode.EmbeddedInode()) }

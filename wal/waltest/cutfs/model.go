@@ -34,16 +34,21 @@ type Cursor struct {
 // NewCursor begins before the first operation, with base on the disk.
 func NewCursor(base *Tree, ops []Op) *Cursor { return &Cursor{ops, newDisk(base)} }
 
-// Next goes past operations up to and including the next one that changes what a cut may leave. It returns false at the end.
+// Next goes past the next operation that changes what a cut may leave, and past what follows it up to the one after: the
+// marks of answers that left meanwhile count. It returns false at the end.
 func (c *Cursor) Next() bool {
+	changed := false
 	for c.pos < len(c.ops) {
 		op := &c.ops[c.pos]
-		c.do(op)
 		if op.Kind.Changes() {
-			return true
+			if changed {
+				return true
+			}
+			changed = true
 		}
+		c.do(op)
 	}
-	return false
+	return changed
 }
 
 // Position is how many operations lie behind the cursor.

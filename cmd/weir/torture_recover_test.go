@@ -1,0 +1,163 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/flush/deadletter"
+	"github.com/weirlog/weir/flush/elastic/elastictest"
+)
+
+// recoverer starts weir in the test's own process on one data directory after the other: the code that serve runs, with a
+// destination that holds what it held when the fault happened. Each worker has its own.
+type recoverer struct {
+	es      *elastictest.Server
+	environ []string
+	scratch string // a directory for data directories, in memory where there is such a file system
+}
+
+func newRecoverer(t testing.TB) *recoverer {
+	r := &recoverer{es: elastictest.Start(t, elastictest.Options{Item: refuseRefused}), scratch: memoryDir(t)}
+	script := filepath.Join(t.TempDir(), "torture.lua")
+	if err := os.WriteFile(script, []byte(tortureScript), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	r.environ = tortureEnviron(r.es.URL(), script)
+	return r
+}
+
+// tortureEnviron is the configuration of every weir that is tortured.
+func tortureEnviron(destination, script string) []string {
+	return []string{
+		"WEIR_ELASTICSEARCH_ADDRESSES=" + destination, "WEIR_TRANSFORM_SCRIPT=" + script, "WEIR_ELASTICSEARCH_TIMESTAMP=false",
+		"WEIR_FLUSH_LINGER=1ms", "WEIR_FLUSH_BATCH_EVENTS=20", "WEIR_FLUSH_RETRY_MIN=2ms", "WEIR_FLUSH_RETRY_MAX=20ms",
+		"WEIR_WAL_SEGMENT_BYTES=16KiB", "WEIR_WAL_MIN_FREE_BYTES=0B",
+	}
+}
+
+// refuseRefused makes the destination refuse the events that ask for it.
+func refuseRefused(it elastictest.Item) elastictest.Answer {
+	if bytes.Contains(it.Source, []byte(`"kind":"refused"`)) {
+		return elastictest.Answer{Status: 400, Type: "document_parsing_exception", Reason: "failed to parse"}
+	}
+	return elastictest.Answer{}
+}
+
+// memoryDir returns a new directory in memory, or an ordinary one.
+func memoryDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "weir-torture-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// recovery is what one start made of a data directory.
+type recovery struct {
+	aftermath
+	log string // what it said from warnings on
+}
+
+// recover starts weir on dir, with stored in the destination, lets it deliver all that it can and stops it. An error
+// means that somebody would have to do something.
+func (r *recoverer) recover(dir string, stored []elastictest.Doc) (recovery, error) {
+	r.es.Reset()
+	r.es.Restore(stored)
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	environ := serviceEnviron(dir, r.environ...)
+	done := make(chan error, 1)
+	var rec recovery
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+		}()
+		err := runOnce(environ, logger)
+		if err == nil {
+			rec.letters, err = readLetters(environ)
+		}
+		done <- err
+	}()
+	timeout := time.NewTimer(30 * time.Second)
+	defer timeout.Stop()
+	select {
+	case err := <-done:
+		rec.docs, rec.log = r.es.Docs(), log.String()
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, rec.log)
+		}
+		return rec, err
+	case <-timeout.C:
+		return rec, errors.New("it hangs")
+	}
+}
+
+// runOnce is a whole life of the service: it starts, delivers what it can, and stops in order.
+func runOnce(environ []string, logger *slog.Logger) error {
+	load := func() (*Config, error) { return LoadConfig(configSources{Environ: environ}) }
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	s, err := openService(cfg, logger, new(slog.LevelVar), load)
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // an orderly stop delivers first
+	if err := s.run(ctx); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	if lag := s.flusher.Status().Lag; lag != 0 {
+		return fmt.Errorf("%d records were not settled", lag)
+	}
+	return nil
+}
+
+// readLetters opens a data directory as a command would and lists its live letters.
+func readLetters(environ []string) (letters []tortureLetter, err error) {
+	cfg, err := LoadConfig(configSources{Environ: environ})
+	if err != nil {
+		return nil, err
+	}
+	p, err := openParts(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	running := runStores(context.Background(), p.letters, p.refused)
+	defer func() { err = errors.Join(err, running.Close(), p.close()) }()
+	for _, store := range []*deadletter.Store{p.letters, p.refused} {
+		for l, err := range store.Letters(context.Background(), deadletter.Filter{}) {
+			if err != nil {
+				return nil, err
+			}
+			if l.Err != nil && l.Letter.Stage != flush.StageLog {
+				return nil, fmt.Errorf("letter %s: %w", l.Entry.Key, l.Err)
+			}
+			letters = append(letters, tortureLetter{Key: l.Letter.Key.String(), Stage: l.Letter.Stage, Records: int(l.Letter.Records), Event: l.Letter.Event})
+		}
+	}
+	return letters, nil
+}
+
+// told reports whether the service said something.
+func (r *recovery) told(what string) bool { return strings.Contains(r.log, what) }
