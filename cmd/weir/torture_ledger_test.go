@@ -51,20 +51,38 @@ var tortureMix = []string{"plain", "plain", "plain", "plain", "plain", "plain", 
 // make makes count events with random kinds and sizes and notes that they are sent at the given time. pad bounds
 // the filling of each, in bytes.
 func (l *ledger) make(rng *rand.Rand, count, pad, at int) []*tortureEvent {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	made := make([]*tortureEvent, count)
 	for i := range made {
-		l.last++
-		e := &tortureEvent{n: l.last, kind: tortureMix[rng.IntN(len(tortureMix))], sent: at}
-		e.raw = fmt.Appendf(nil, `{"n":%d,"kind":%q,"pad":%q}`, e.n, e.kind, strings.Repeat(string(rune('a'+e.n%26)), rng.IntN(pad+1)))
-		if e.kind == "bad" {
-			e.raw = e.raw[:len(e.raw)-1] // the brace that closes it
-		}
-		l.events[e.n] = e
-		made[i] = e
+		made[i] = l.add(tortureMix[rng.IntN(len(tortureMix))], rng.IntN(pad+1), at)
 	}
 	return made
+}
+
+// makeKind makes one event of a kind.
+func (l *ledger) makeKind(kind string, at int) *tortureEvent { return l.add(kind, 10, at) }
+
+func (l *ledger) add(kind string, pad, at int) *tortureEvent {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last++
+	e := &tortureEvent{n: l.last, kind: kind, sent: at}
+	e.raw = fmt.Appendf(nil, `{"n":%d,"kind":%q,"pad":%q}`, e.n, kind, strings.Repeat(string(rune('a'+e.n%26)), pad))
+	if kind == "bad" {
+		e.raw = e.raw[:len(e.raw)-1] // the brace that closes it
+	}
+	l.events[e.n] = e
+	return e
+}
+
+// asked notes what an operator asked for, for all events of a kind so far.
+func (l *ledger) asked(kind string, note func(e *tortureEvent, at int), at int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.events {
+		if e.kind == kind {
+			note(e, at)
+		}
+	}
 }
 
 // tortureBody is the request that sends the events, as NDJSON.

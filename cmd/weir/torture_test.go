@@ -24,7 +24,14 @@ var (
 )
 
 // tortureKinds are the kinds of fault, in the order in which they are tried. share weighs a kind's part of the budget.
-var tortureKinds = []tortureKind{}
+var tortureKinds []tortureKind
+
+// The table refers to functions that refer to it.
+func init() {
+	tortureKinds = []tortureKind{
+		{"cut", "states after a power cut", 4, tortureCut},
+	}
+}
 
 type tortureKind struct {
 	name  string

@@ -117,6 +117,13 @@ func TestFS_RecordingReplaysToTheSameTree(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			synced := map[Kind]bool{}
+			for _, op := range f.Ops() {
+				synced[op.Kind] = true
+			}
+			if !synced[SyncFile] || name == "files" && !synced[SyncDir] {
+				t.Errorf("an fsync was not recorded: %v", synced)
+			}
 			for _, m := range Models() {
 				c := NewCursor(f.Base(), f.Ops())
 				for c.Next() {

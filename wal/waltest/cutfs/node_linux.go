@@ -61,7 +61,22 @@ func (n *node) OpendirHandle(ctx context.Context, flags uint32) (fh fs.FileHandl
 		fh, fuseFlags, errno = n.LoopbackNode.OpendirHandle(ctx, flags)
 		return errno
 	})
-	return fh, fuseFlags, errno
+	if errno != 0 {
+		return nil, 0, errno
+	}
+	return &dirHandle{fh.(fs.FileReaddirenter), fh.(fs.FileReleasedirer), fh.(fs.FileSeekdirer), n}, fuseFlags, 0
+}
+
+// dirHandle is an open directory whose fsync comes to us.
+type dirHandle struct {
+	fs.FileReaddirenter
+	fs.FileReleasedirer
+	fs.FileSeekdirer
+	node *node
+}
+
+func (d *dirHandle) Fsyncdir(ctx context.Context, flags uint32) syscall.Errno {
+	return d.node.Fsync(ctx, d, flags)
 }
 
 func (n *node) Read(ctx context.Context, fh fs.FileHandle, dest []byte, off int64) (res fuse.ReadResult, errno syscall.Errno) {

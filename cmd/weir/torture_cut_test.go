@@ -1,0 +1,163 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/weirlog/weir/flush/elastic/elastictest"
+	"github.com/weirlog/weir/wal/waltest/cutfs"
+)
+
+// tortureCut records a few seconds of weir's life, makes the states that a power cut may leave at each moment of it, and
+// starts weir on each.
+func tortureCut(tt *torture) {
+	judges := newCutJudges(tt)
+	for round := range tt.rounds(1) {
+		seed := tt.seed + uint64(round)
+		var w *world
+		ok := tt.Run(fmt.Sprintf("record %d", round), func(t *testing.T) {
+			w = newWorld(tt, t, rand.New(rand.NewPCG(seed, 1)), cutfs.Options{})
+			w.live()
+		})
+		if !ok || w == nil || tt.skipped > 0 {
+			return
+		}
+		states := 25 // at each position, besides the systematic ones
+		if tt.quick() {
+			states = 0
+		}
+		judges.recording(w, seed, states)
+	}
+}
+
+// live is what weir does while it is recorded: two lives with everything that changes files in them.
+func (w *world) live() {
+	must := func(err error) {
+		w.Helper()
+		if err != nil {
+			w.Fatalf("%v\n%s", err, w.proc.logged())
+		}
+	}
+	must(w.start())
+	w.postAll(12, 3, 300)
+	w.proc.drain()
+	w.away(true)
+	w.postAll(8, 2, 3000)
+	w.post(w.rng, 2, 30_000)
+	w.away(false)
+	w.proc.drain() // several segments are reclaimed
+	must(w.replay())
+	w.postAll(6, 2, 300)
+	must(w.drop())
+	w.proc.kill()
+	must(w.start())
+	w.postAll(8, 2, 2000)
+	w.proc.drain()
+	w.proc.stop()
+}
+
+// cutState is a state, and what the world knew when it came to be.
+type cutState struct {
+	*cutfs.State
+	w      *world
+	stored []elastictest.Doc
+}
+
+// cutJudges starts weir on states, on all processors.
+type cutJudges struct {
+	tt      *torture
+	workers []*recoverer
+	seen    map[uint64]bool
+	done    int
+}
+
+func newCutJudges(tt *torture) *cutJudges {
+	j := &cutJudges{tt: tt, seen: map[uint64]bool{}}
+	for range runtime.GOMAXPROCS(0) {
+		j.workers = append(j.workers, newRecoverer(tt.T))
+	}
+	return j
+}
+
+// quickCutStates is how many states of a recording the small share starts.
+const quickCutStates = 200
+
+// recording judges a recording: the systematic states of every position, and some by chance.
+func (j *cutJudges) recording(w *world, seed uint64, random int) {
+	states := make(chan cutState)
+	var wg sync.WaitGroup
+	for i, r := range j.workers {
+		wg.Go(func() {
+			for s := range states {
+				j.judge(r, s, filepath.Join(r.scratch, fmt.Sprint(i)))
+			}
+		})
+	}
+	ops := w.fs.Ops()
+	// The small share goes through the whole recording, and takes a part of its states.
+	rng, share := rand.New(rand.NewPCG(seed, 2)), 1.0
+	if j.tt.quick() {
+		share = float64(quickCutStates) / float64(10*len(ops))
+	}
+	c := cutfs.NewCursor(w.fs.Base(), ops)
+	for c.Next() && j.tt.timeLeft() {
+		stored := w.storedBefore(c.Position())
+		give := func(s *cutfs.State) {
+			if key := s.Hash() ^ uint64(j.marks(ops, s.At))*0x9e3779b97f4a7c15; !j.seen[key] {
+				j.seen[key] = true
+				states <- cutState{s, w, stored}
+			}
+		}
+		for _, m := range cutfs.Models() {
+			for s := range c.Systematic(m, seed) {
+				if share == 1 || rng.Float64() < share {
+					give(s)
+				}
+			}
+			for i := range random {
+				give(c.Random(m, seed+uint64(i)))
+			}
+		}
+	}
+	close(states)
+	wg.Wait()
+	j.tt.Logf("seed %d: %d operations, %d different states so far", seed, len(ops), len(j.seen))
+}
+
+// marks counts what the world knows at a position: the same files after one more answer are another state.
+func (j *cutJudges) marks(ops []cutfs.Op, at int) int {
+	for i := at - 1; i >= 0; i-- {
+		if ops[i].Kind == cutfs.Mark {
+			return i
+		}
+	}
+	return 0
+}
+
+// judge starts weir on one state.
+func (j *cutJudges) judge(r *recoverer, s cutState, dir string) {
+	j.tt.try(1)
+	v := verdict{}
+	if err := errors.Join(os.RemoveAll(dir), s.WriteTo(dir)); err != nil {
+		j.tt.Error(err)
+		return
+	}
+	rec, err := r.recover(filepath.Join(dir, "data"), s.stored)
+	if err != nil {
+		v.byHand = append(v.byHand, err.Error())
+	} else {
+		v = s.w.ledger.judge(s.At, rec.aftermath, nil)
+	}
+	j.tt.judge(v, func(to string) error {
+		return errors.Join(s.WriteTo(filepath.Join(to, "state")), exec.Command("cp", "-a", dir, filepath.Join(to, "after")).Run())
+	}, "%s; it said:\n%s", s, rec.log)
+}

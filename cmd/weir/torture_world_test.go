@@ -1,0 +1,171 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/weirlog/weir/flush/elastic/elastictest"
+	"github.com/weirlog/weir/wal/waltest/cutfs"
+)
+
+// world is a real weir whose data directory is on a file system that records, its destination, and its client. What
+// happens outside of the disk is marked in the recording, so that everything has one order.
+type world struct {
+	*testing.T
+	fs       *cutfs.FS
+	es       *elastictest.Server
+	ledger   *ledger
+	dataDir  string
+	environ  []string
+	client   *http.Client
+	rng      *rand.Rand
+	proc     *process
+	takesAll atomic.Bool // the destination takes what it refused before
+
+	mu     sync.Mutex
+	stored []storedAt
+	ids    map[string]bool
+}
+
+// storedAt is a document and when the destination had it.
+type storedAt struct {
+	at  int
+	doc elastictest.Doc
+}
+
+func newWorld(tt *torture, t *testing.T, rng *rand.Rand, opts cutfs.Options) *world {
+	mount := t.TempDir()
+	fs, err := cutfs.Mount(memoryDir(t), mount, opts)
+	if errors.Is(err, cutfs.ErrNotPossible) {
+		tt.skip(1, "%v", err)
+		t.SkipNow()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := fs.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := &world{T: t, fs: fs, ledger: newLedger(), dataDir: filepath.Join(mount, "data"), client: &http.Client{Transport: &http.Transport{}}, rng: rng, ids: map[string]bool{}}
+	t.Cleanup(w.client.CloseIdleConnections)
+	w.es = elastictest.Start(t, elastictest.Options{Item: w.receive})
+	script := filepath.Join(t.TempDir(), "torture.lua")
+	if err := os.WriteFile(script, []byte(tortureScript), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	w.environ = tortureEnviron(w.es.URL(), script)
+	return w
+}
+
+// receive is the destination's side of a document. It notes what will be stored.
+func (w *world) receive(it elastictest.Item) elastictest.Answer {
+	if a := refuseRefused(it); a.Status != 0 && !w.takesAll.Load() {
+		return a
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.ids[it.ID] {
+		w.ids[it.ID] = true
+		doc := elastictest.Doc{Index: string([]byte(it.Index)), ID: string([]byte(it.ID)), Source: bytes.Clone(it.Source), Created: 1, Attempts: 1}
+		w.stored = append(w.stored, storedAt{w.fs.Mark("stored"), doc})
+	}
+	return elastictest.Answer{}
+}
+
+// storedBefore returns what the destination had at a position of the recording.
+func (w *world) storedBefore(at int) []elastictest.Doc {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var docs []elastictest.Doc
+	for _, s := range w.stored {
+		if s.at <= at {
+			docs = append(docs, s.doc)
+		}
+	}
+	return docs
+}
+
+func (w *world) start() error {
+	p, err := tryStartWeir(w.T, w.dataDir, w.environ...)
+	w.proc = p
+	return err
+}
+
+// post sends count events as one body and reports whether they were acknowledged.
+func (w *world) post(rng *rand.Rand, count, pad int) bool {
+	at := w.fs.Mark("sent")
+	events := w.ledger.make(rng, count, pad, at)
+	events = append(events, w.ledger.makeKind("plain", at)) // a body without any good event is refused whole
+	res, err := w.client.Post(w.proc.ingest+"/ingest", "application/x-ndjson", bytes.NewReader(tortureBody(events)))
+	if err != nil {
+		return false
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusAccepted {
+		return false
+	}
+	w.ledger.ack(events, w.fs.Mark("acked"))
+	return true
+}
+
+// postAll sends bodies over several connections at a time and returns how many were acknowledged.
+func (w *world) postAll(bodies, connections, pad int) int {
+	var acked atomic.Int64
+	var wg sync.WaitGroup
+	for c := range connections {
+		rng := rand.New(rand.NewPCG(w.rng.Uint64(), uint64(c)))
+		wg.Go(func() {
+			for range bodies / connections {
+				if w.post(rng, rng.IntN(8), rng.IntN(pad+1)) {
+					acked.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return int(acked.Load())
+}
+
+// away makes the destination unreachable, or reachable again.
+func (w *world) away(yes bool) {
+	if !yes {
+		w.es.SetRequest(nil)
+		return
+	}
+	w.es.SetRequest(func(elastictest.Request) elastictest.Fault { return elastictest.Fault{Status: 503, Body: "{}"} })
+}
+
+// replay sends all letters of refused documents again, to a destination that takes them now.
+func (w *world) replay() error {
+	w.takesAll.Store(true)
+	defer w.takesAll.Store(false)
+	w.ledger.asked("refused", func(e *tortureEvent, at int) { e.replayed = at }, w.fs.Mark("replay"))
+	return w.dlq("replay", "--stage", "index")
+}
+
+// drop gives the letters of failed transforms up.
+func (w *world) drop() error {
+	w.ledger.asked("fail", func(e *tortureEvent, at int) { e.removed = at }, w.fs.Mark("drop"))
+	return w.dlq("drop", "--stage", "transform")
+}
+
+func (w *world) dlq(args ...string) error {
+	_, stderr, code := command(w.T, w.dataDir, nil, w.environ, append([]string{"dlq"}, args...)...)
+	if code == exitUsage {
+		return fmt.Errorf("dlq %v: %s", args, stderr)
+	}
+	return nil // letters that fail again, or none at all, are no fault of the log
+}
