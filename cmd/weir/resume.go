@@ -103,8 +103,9 @@ func refuseForeignDir(dir dataLayout) error {
 	if err != nil || len(entries) == 0 {
 		return nil // made, or explained, by whoever opens it
 	}
+	// Any name of ours will do: a power cut during the first start may leave only the later ones.
 	for _, e := range entries {
-		if slices.Contains([]string{"LOCK", "wal", "weir.db"}, e.Name()) || e.Name() == "lost+found" && len(entries) == 1 {
+		if slices.Contains([]string{"LOCK", "wal", "weir.db", "weir.db.new", "dead", "RESERVE", "repair", "store"}, e.Name()) || e.Name() == "lost+found" && len(entries) == 1 {
 			return nil
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -74,16 +73,18 @@ type cutState struct {
 
 // cutJudges starts weir on states, on all processors.
 type cutJudges struct {
-	tt      *torture
-	workers []*recoverer
-	seen    map[uint64]bool
-	done    int
+	tt   *torture
+	free chan *recoverer
+
+	mu   sync.Mutex
+	seen map[uint64]bool
 }
 
 func newCutJudges(tt *torture) *cutJudges {
-	j := &cutJudges{tt: tt, seen: map[uint64]bool{}}
-	for range runtime.GOMAXPROCS(0) {
-		j.workers = append(j.workers, newRecoverer(tt.T))
+	n := 4 * runtime.GOMAXPROCS(0) // a start and a stop wait more than they work
+	j := &cutJudges{tt: tt, free: make(chan *recoverer, n), seen: map[uint64]bool{}}
+	for range n {
+		j.free <- newRecoverer(tt.T)
 	}
 	return j
 }
@@ -95,10 +96,11 @@ const quickCutStates = 200
 func (j *cutJudges) recording(w *world, seed uint64, random int) {
 	states := make(chan cutState)
 	var wg sync.WaitGroup
-	for i, r := range j.workers {
+	for range cap(j.free) {
 		wg.Go(func() {
 			for s := range states {
-				j.judge(r, s, filepath.Join(r.scratch, fmt.Sprint(i)))
+				j.tt.try(1)
+				j.judge(s, "")
 			}
 		})
 	}
@@ -112,8 +114,7 @@ func (j *cutJudges) recording(w *world, seed uint64, random int) {
 	for c.Next() && j.tt.timeLeft() {
 		stored := w.storedBefore(c.Position())
 		give := func(s *cutfs.State) {
-			if key := s.Hash() ^ uint64(j.marks(ops, s.At))*0x9e3779b97f4a7c15; !j.seen[key] {
-				j.seen[key] = true
+			if j.isNew(s, ops) {
 				states <- cutState{s, w, stored}
 			}
 		}
@@ -133,31 +134,55 @@ func (j *cutJudges) recording(w *world, seed uint64, random int) {
 	j.tt.Logf("seed %d: %d operations, %d different states so far", seed, len(ops), len(j.seen))
 }
 
-// marks counts what the world knows at a position: the same files after one more answer are another state.
-func (j *cutJudges) marks(ops []cutfs.Op, at int) int {
-	for i := at - 1; i >= 0; i-- {
-		if ops[i].Kind == cutfs.Mark {
-			return i
+// some judges a few states of a recording, chosen by chance. why says how the recording came to be.
+func (j *cutJudges) some(w *world, seed uint64, why string) {
+	ops := w.fs.Ops()
+	rng := rand.New(rand.NewPCG(seed, uint64(len(ops))))
+	c := cutfs.NewCursor(w.fs.Base(), ops)
+	for c.Next() {
+		if rng.IntN(len(ops)) > 12 {
+			continue
+		}
+		for _, m := range cutfs.Models() {
+			if s := c.Random(m, rng.Uint64()); j.isNew(s, ops) {
+				j.judge(cutState{s, w, w.storedBefore(c.Position())}, why)
+			}
 		}
 	}
-	return 0
+}
+
+// isNew reports whether the state was not judged yet. The same files after one more answer are another state.
+func (j *cutJudges) isNew(s *cutfs.State, ops []cutfs.Op) bool {
+	mark := s.At
+	for mark > 0 && ops[mark-1].Kind != cutfs.Mark {
+		mark--
+	}
+	key := s.Hash() ^ uint64(mark)*0x9e3779b97f4a7c15
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.seen[key] {
+		return false
+	}
+	j.seen[key] = true
+	return true
 }
 
 // judge starts weir on one state.
-func (j *cutJudges) judge(r *recoverer, s cutState, dir string) {
-	j.tt.try(1)
+func (j *cutJudges) judge(s cutState, why string) {
+	r := <-j.free
+	defer func() { j.free <- r }()
 	v := verdict{}
-	if err := errors.Join(os.RemoveAll(dir), s.WriteTo(dir)); err != nil {
+	if err := errors.Join(r.clear(), s.WriteTo(r.dir)); err != nil {
 		j.tt.Error(err)
 		return
 	}
-	rec, err := r.recover(filepath.Join(dir, "data"), s.stored)
+	rec, err := r.recover(s.stored)
 	if err != nil {
 		v.byHand = append(v.byHand, err.Error())
 	} else {
 		v = s.w.ledger.judge(s.At, rec.aftermath, nil)
 	}
 	j.tt.judge(v, func(to string) error {
-		return errors.Join(s.WriteTo(filepath.Join(to, "state")), exec.Command("cp", "-a", dir, filepath.Join(to, "after")).Run())
-	}, "%s; it said:\n%s", s, rec.log)
+		return errors.Join(s.WriteTo(filepath.Join(to, "state")), exec.Command("cp", "-a", r.dir, filepath.Join(to, "after")).Run())
+	}, "%s%s; it said:\n%s", why, s, rec.log)
 }

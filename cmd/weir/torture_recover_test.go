@@ -23,18 +23,22 @@ import (
 // recoverer starts weir in the test's own process on one data directory after the other: the code that serve runs, with a
 // destination that holds what it held when the fault happened. Each worker has its own.
 type recoverer struct {
-	es      *elastictest.Server
-	environ []string
-	scratch string // a directory for data directories, in memory where there is such a file system
+	es  *elastictest.Server
+	cfg *Config
+	dir string // to be made and removed for each unit; its "data" is the data directory. In memory where there is such a file system
 }
 
 func newRecoverer(t testing.TB) *recoverer {
-	r := &recoverer{es: elastictest.Start(t, elastictest.Options{Item: refuseRefused}), scratch: memoryDir(t)}
+	r := &recoverer{es: elastictest.Start(t, elastictest.Options{Item: refuseRefused}), dir: filepath.Join(memoryDir(t), "unit")}
 	script := filepath.Join(t.TempDir(), "torture.lua")
 	if err := os.WriteFile(script, []byte(tortureScript), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	r.environ = tortureEnviron(r.es.URL(), script)
+	cfg, err := LoadConfig(configSources{Environ: serviceEnviron(filepath.Join(r.dir, "data"), tortureEnviron(r.es.URL(), script)...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.cfg = cfg
 	return r
 }
 
@@ -75,14 +79,16 @@ type recovery struct {
 	log string // what it said from warnings on
 }
 
-// recover starts weir on dir, with stored in the destination, lets it deliver all that it can and stops it. An error
+// clear removes what the last unit left.
+func (r *recoverer) clear() error { return os.RemoveAll(r.dir) }
+
+// recover starts weir on the data directory, with stored in the destination, lets it deliver all that it can and stops it. An error
 // means that somebody would have to do something.
-func (r *recoverer) recover(dir string, stored []elastictest.Doc) (recovery, error) {
+func (r *recoverer) recover(stored []elastictest.Doc) (recovery, error) {
 	r.es.Reset()
 	r.es.Restore(stored)
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	environ := serviceEnviron(dir, r.environ...)
 	done := make(chan error, 1)
 	var rec recovery
 	go func() {
@@ -91,9 +97,9 @@ func (r *recoverer) recover(dir string, stored []elastictest.Doc) (recovery, err
 				done <- fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 			}
 		}()
-		err := runOnce(environ, logger)
+		err := runOnce(r.cfg, logger)
 		if err == nil {
-			rec.letters, err = readLetters(environ)
+			rec.letters, err = readLetters(r.cfg)
 		}
 		done <- err
 	}()
@@ -112,13 +118,8 @@ func (r *recoverer) recover(dir string, stored []elastictest.Doc) (recovery, err
 }
 
 // runOnce is a whole life of the service: it starts, delivers what it can, and stops in order.
-func runOnce(environ []string, logger *slog.Logger) error {
-	load := func() (*Config, error) { return LoadConfig(configSources{Environ: environ}) }
-	cfg, err := load()
-	if err != nil {
-		return err
-	}
-	s, err := openService(cfg, logger, new(slog.LevelVar), load)
+func runOnce(cfg *Config, logger *slog.Logger) error {
+	s, err := openService(cfg, logger, new(slog.LevelVar), func() (*Config, error) { return cfg, nil })
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
@@ -134,11 +135,7 @@ func runOnce(environ []string, logger *slog.Logger) error {
 }
 
 // readLetters opens a data directory as a command would and lists its live letters.
-func readLetters(environ []string) (letters []tortureLetter, err error) {
-	cfg, err := LoadConfig(configSources{Environ: environ})
-	if err != nil {
-		return nil, err
-	}
+func readLetters(cfg *Config) (letters []tortureLetter, err error) {
 	p, err := openParts(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err

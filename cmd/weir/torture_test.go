@@ -30,6 +30,7 @@ var tortureKinds []tortureKind
 func init() {
 	tortureKinds = []tortureKind{
 		{"cut", "states after a power cut", 4, tortureCut},
+		{"fault", "lives with failing operations", 5, tortureFault},
 	}
 }
 
@@ -42,6 +43,8 @@ type tortureKind struct {
 
 // TestTorture runs the kinds one after the other; each of them may use all processors.
 func TestTorture(t *testing.T) {
+	defer func(b int64) { reserveBytes = b }(reserveBytes)
+	reserveBytes = 64 << 10
 	seed := *tortureSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())

@@ -26,7 +26,9 @@ type world struct {
 	fs       *cutfs.FS
 	es       *elastictest.Server
 	ledger   *ledger
+	backing  string // what the file system shows
 	dataDir  string
+	said     string // the logs of processes that ended
 	environ  []string
 	client   *http.Client
 	rng      *rand.Rand
@@ -46,7 +48,8 @@ type storedAt struct {
 
 func newWorld(tt *torture, t *testing.T, rng *rand.Rand, opts cutfs.Options) *world {
 	mount := t.TempDir()
-	fs, err := cutfs.Mount(memoryDir(t), mount, opts)
+	backing := memoryDir(t)
+	fs, err := cutfs.Mount(backing, mount, opts)
 	if errors.Is(err, cutfs.ErrNotPossible) {
 		tt.skip(1, "%v", err)
 		t.SkipNow()
@@ -59,7 +62,7 @@ func newWorld(tt *torture, t *testing.T, rng *rand.Rand, opts cutfs.Options) *wo
 			t.Error(err)
 		}
 	})
-	w := &world{T: t, fs: fs, ledger: newLedger(), dataDir: filepath.Join(mount, "data"), client: &http.Client{Transport: &http.Transport{}}, rng: rng, ids: map[string]bool{}}
+	w := &world{T: t, fs: fs, backing: backing, ledger: newLedger(), dataDir: filepath.Join(mount, "data"), client: &http.Client{Transport: &http.Transport{}}, rng: rng, ids: map[string]bool{}}
 	t.Cleanup(w.client.CloseIdleConnections)
 	w.es = elastictest.Start(t, elastictest.Options{Item: w.receive})
 	script := filepath.Join(t.TempDir(), "torture.lua")

@@ -1,9 +1,8 @@
 package cutfs
 
 import (
-	"encoding/binary"
 	"fmt"
-	"hash/fnv"
+	"hash/maphash"
 	"maps"
 	"os"
 	"path/filepath"
@@ -59,32 +58,30 @@ func writeFile(path string, c content) error {
 	return err
 }
 
-// Hash is the same for states whose files have the same names and bytes.
+var hashSeed = maphash.MakeSeed()
+
+// Hash is the same for states whose files have the same names and bytes, within a process.
 func (s *State) Hash() uint64 {
-	h := fnv.New64a()
-	var number [8]byte
-	put := func(n uint64) {
-		binary.LittleEndian.PutUint64(number[:], n)
-		h.Write(number[:]) //nolint:errcheck // a hash never fails
-	}
-	var walk func(node uint64)
-	walk = func(node uint64) {
-		for _, name := range slices.Sorted(maps.Keys(s.dirs[node])) {
-			child := s.dirs[node][name]
-			h.Write([]byte(name)) //nolint:errcheck // as above
-			if _, isDir := s.dirs[child]; isDir {
-				put(^uint64(0))
-				walk(child)
-				put(^uint64(1))
-				continue
-			}
-			c := s.files[child]
-			put(uint64(c.size))
-			h.Write(c.data) //nolint:errcheck // as above
-		}
-	}
-	walk(rootNode)
+	var h maphash.Hash
+	h.SetSeed(hashSeed)
+	s.hashDir(&h, rootNode)
 	return h.Sum64()
+}
+
+func (s *State) hashDir(h *maphash.Hash, node uint64) {
+	for _, name := range slices.Sorted(maps.Keys(s.dirs[node])) {
+		child := s.dirs[node][name]
+		maphash.WriteComparable(h, name)
+		if _, isDir := s.dirs[child]; isDir {
+			maphash.WriteComparable(h, "begins")
+			s.hashDir(h, child)
+			maphash.WriteComparable(h, "ends")
+			continue
+		}
+		c := s.files[child]
+		maphash.WriteComparable(h, c.size)
+		h.Write(c.data) //nolint:errcheck // a hash never fails
+	}
 }
 
 func (s *State) String() string { return fmt.Sprintf("cut at operation %d, %s", s.At, s.How) }
