@@ -41,6 +41,7 @@ type Log struct {
 	appended  bool    // this life has written something
 
 	newEpoch  bool // this life began an epoch
+	lostEnd   bool // see LostEnd
 	space     space
 	reclaimMu sync.Mutex
 	failures  atomic.Uint64

@@ -226,7 +226,7 @@ func TestLog_Reopen_EmptyAfterExactlyFullSegments(t *testing.T) {
 	}
 }
 
-func TestLog_CheckpointAheadOfLog_StartsAnEpoch(t *testing.T) {
+func TestLog_EndsBeforeItsKnownEnd_StartsAnEpoch(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "wal")
 	l := startLog(t, dir, Options{})
 	l.mustAppend("a", "b")
@@ -234,21 +234,21 @@ func TestLog_CheckpointAheadOfLog_StartsAnEpoch(t *testing.T) {
 	if err := l.stop(); err != nil {
 		t.Fatal(err)
 	}
-	l = startLog(t, dir, Options{Settled: map[Epoch]Offset{old: 95, 12345: 999}})
+	l = startLog(t, dir, Options{KnownEnd: 95})
 	if first := l.mustAppend("c"); first != 96 || l.Epoch() == old {
 		t.Fatalf("offset %d, epoch changed %v; want 96 under a new epoch", first, l.Epoch() != old)
 	}
 	if recs := read(t, l, 96); len(recs) != 1 || string(recs[0].Payload) != "c" {
 		t.Errorf("reading from 96: %+v", recs)
 	}
-	if !l.HasEpoch(old) || !l.HasEpoch(l.Epoch()) || l.HasEpoch(12345) {
+	if !l.HasEpoch(old) || !l.HasEpoch(l.Epoch()) || l.HasEpoch(12345) || !l.LostEnd() {
 		t.Error("HasEpoch does not know the log's epochs")
 	}
 	if err := l.stop(); err != nil {
 		t.Fatal(err)
 	}
-	again := startLog(t, dir, Options{Settled: map[Epoch]Offset{l.Epoch(): 96}})
-	if again.Epoch() != l.Epoch() || again.DurableOffset() != 96 {
+	again := startLog(t, dir, Options{KnownEnd: 96})
+	if again.Epoch() != l.Epoch() || again.DurableOffset() != 96 || again.LostEnd() {
 		t.Errorf("the epoch changed again, or the end did: %d", again.DurableOffset())
 	}
 }

@@ -180,6 +180,12 @@ func Open(dir string, opts Options) (*Log, error) {
 		return nil, fmt.Errorf("open log %s: %w", dir, err)
 	}
 	l := &Log{dir: dir, opts: opts, wake: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{})}
+	if l.opts.KnownEnd >= lay.next {
+		l.opts.Logger.Error("the log lost its end: records that were durable are gone from it; what is left of them is delivered, the rest is reported as damage",
+			"log_next", lay.next, "known_end", l.opts.KnownEnd)
+		lay.loseEnd(l.opts.KnownEnd)
+		l.lostEnd = true
+	}
 	if err := l.settleEpoch(&lay); err != nil {
 		return nil, err
 	}
@@ -224,38 +230,33 @@ func (o *Options) setDefaults(dir string) {
 	}
 }
 
-// settleEpoch decides under what this life writes. It begins a new epoch for a new log, where the options
-// ask for it, and for a log that ends before records that are known to have been settled: it lost its end,
-// and its offsets must not be given out again.
-func (l *Log) settleEpoch(lay *layout) error {
-	settled := lay.settled(l.opts.Settled)
-	lost := settled >= lay.next
-	if lost {
-		l.opts.Logger.Error("the log ends before its checkpoint: records that were settled are gone from it; offsets go on behind the checkpoint",
-			"log_next", lay.next, "checkpoint", settled)
-		lay.next = settled + 1
+// loseEnd makes the log go on behind an offset that it does not reach. Nothing is cut as torn then: what stands behind
+// the last whole group was durable, and is left to the readers, which deliver what they can prove.
+func (lay *layout) loseEnd(known Offset) {
+	lay.next, lay.keep, lay.torn, lay.clean = known+1, len(lay.segs), 0, false
+	for i := range lay.segs {
+		s := &lay.segs[i]
+		lay.seq = max(lay.seq, s.seq+1+uint64(s.size)/frameHeaderBytes) // no frame that it may have held has this sequence
 	}
+}
+
+// LostEnd reports whether Open found that the log ends before Options.KnownEnd.
+func (l *Log) LostEnd() bool { return l.lostEnd }
+
+// settleEpoch decides under what this life writes. It begins a new epoch for a new log, where the options
+// ask for it, and for a log that lost its end.
+func (l *Log) settleEpoch(lay *layout) error {
 	var b [16]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return fmt.Errorf("make epoch: %w", err)
 	}
 	lay.gen.salt = binary.LittleEndian.Uint64(b[8:])
-	if lay.gen.known() && !lost && !l.opts.FreshEpoch {
+	if lay.gen.known() && !l.lostEnd && !l.opts.FreshEpoch {
 		return nil
 	}
 	lay.gen.epoch = Epoch(binary.LittleEndian.Uint64(b[:]) | 1) // never 0
 	l.newEpoch = true
 	return nil
-}
-
-// settled returns the highest of the given offsets whose epoch the log holds: those of another log say
-// nothing about this one.
-func (lay *layout) settled(offsets map[Epoch]Offset) Offset {
-	var highest Offset
-	for i := range lay.segs {
-		highest = max(highest, offsets[lay.segs[i].gen.epoch])
-	}
-	return highest
 }
 
 // storeEpoch makes a new epoch durable before anything is said or kept under it, with an empty frame.

@@ -19,9 +19,10 @@ type Options struct {
 	MinFreeBytes int64
 	// RepairDir receives copies of damaged and cut bytes. Default: "repair" beside the log's directory.
 	RepairDir string
-	// Settled holds the highest checkpoint of each epoch that is known. A log that holds an epoch and ends
-	// before its checkpoint has lost its end: it goes on behind the checkpoint, under a new epoch.
-	Settled map[Epoch]Offset
+	// KnownEnd is the highest offset that is known to have been durable; 0 when nothing is known. A log that ends
+	// before it has lost its end, which is damage like any other: its readers report the offsets that are
+	// missing. The log goes on behind them, under a new epoch.
+	KnownEnd Offset
 	// FreshEpoch begins a new epoch with every opening, so that offsets which are given out twice because
 	// the directory was restored from a copy, or lost its last segment, still never name two records.
 	FreshEpoch bool

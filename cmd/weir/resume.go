@@ -16,15 +16,6 @@ import (
 	"github.com/weirlog/weir/wal"
 )
 
-// highestSettled returns the highest checkpoint of each epoch: the log may not give out those offsets again.
-func highestSettled(db *checkpoint.DB) map[wal.Epoch]wal.Offset {
-	highest := map[wal.Epoch]wal.Offset{}
-	for _, p := range db.Streams() {
-		highest[p.Epoch] = max(highest[p.Epoch], p.Offset)
-	}
-	return highest
-}
-
 // settledOffsets returns up to where each stream is settled in this log. A stream without a checkpoint,
 // or with one of a log that this one is not, begins at the oldest record. It stores what it decided, so
 // that a stream is known from its first day on, settled or not.
@@ -41,6 +32,9 @@ func settledOffsets(streams []string, db *checkpoint.DB, log *wal.Log, logger *s
 			}
 		case !log.HasEpoch(p.Epoch):
 			settled[name] = oldest
+			if log.LostEnd() {
+				settled[name] = min(oldest, p.Offset) // what is missing since the checkpoint is to be reported
+			}
 			logger.Warn("the checkpoint is of another log; delivery begins at the oldest record", "stream", name, "checkpoint", p.Offset, "checkpoint_epoch", p.Epoch, "from", oldest+1)
 		default:
 			settled[name] = p.Offset

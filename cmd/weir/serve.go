@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/flush/checkpoint"
 	"github.com/weirlog/weir/ingest"
 	"github.com/weirlog/weir/wal"
 )
@@ -117,7 +118,7 @@ func openService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load fu
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if s.log, err = wal.Open(s.dir.wal, wal.Options{
 		SegmentBytes: int64(cfg.WAL.SegmentBytes), MaxBytes: int64(cfg.WAL.MaxBytes), MinFreeBytes: int64(cfg.WAL.MinFreeBytes),
-		RepairDir: s.dir.repair, Settled: highestSettled(s.db), FreshEpoch: true,
+		RepairDir: s.dir.repair, KnownEnd: s.db.KnownEnd(), FreshEpoch: true,
 		Logger: logger.With("component", "wal"), Metrics: wal.NewMetrics(s.registry),
 	}); err != nil {
 		return nil, explainDataDir(cfg.DataDir, err)
@@ -164,7 +165,7 @@ func (s *service) buildFlusher() error {
 	s.reader = s.log.NewReader(least + 1)
 	f := &s.cfg.Flush
 	s.flusher = flush.New(flush.Options{
-		Source: s.reader, Sink: s.sink, Checkpoint: &reservedCheckpoint{Checkpoint: s.db, reserve: s.reserve}, DeadLetters: &reservedLetters{DeadLetters: s.letters, reserve: s.reserve}, Streams: streams,
+		Source: s.reader, Sink: s.sink, Checkpoint: &reservedCheckpoint{Checkpoint: durableCheckpoint{s.db, s.log}, reserve: s.reserve}, DeadLetters: &reservedLetters{DeadLetters: s.letters, reserve: s.reserve}, Streams: streams,
 		Epoch: s.log.Epoch(), Settled: least, Redelivered: s.log.DurableOffset(), Durable: s.log.DurableOffset, Settle: s.settle,
 		BatchBytes: int(f.BatchBytes), BatchEvents: f.BatchEvents, Linger: f.Linger.Std(), MaxInFlightBytes: int64(f.MaxInFlightBytes),
 		Workers: f.Workers, RetryMin: f.RetryMin.Std(), RetryMax: f.RetryMax.Std(),
@@ -224,10 +225,35 @@ func (s *service) run(ctx context.Context) error {
 	letters.stop(deadline)  // the flusher was the last to put
 	refused.stop(deadline)
 	admin.stop(deadline) // last, so that people can watch
-	err := errors.Join(failed, r.errors(), s.reader.Close(), s.close())
+	err := errors.Join(failed, r.errors(), s.reader.Close(), s.storeEnd(), s.close())
 	if err == nil {
 		st := s.flusher.Status()
 		s.logger.Info("stopped", "settled_offset", st.Settled, "unsettled_records", st.Lag)
+	}
+	return err
+}
+
+// durableCheckpoint stores with every checkpoint how far the log is durable.
+type durableCheckpoint struct {
+	*checkpoint.DB
+	log *wal.Log
+}
+
+func (c durableCheckpoint) Advance(epoch wal.Epoch, offsets map[string]wal.Offset) error {
+	c.NoteDurable(c.log.DurableOffset())
+	return c.DB.Advance(epoch, offsets)
+}
+
+// storeEnd stores where the log ends, so that the next start notices when its end is gone.
+func (s *service) storeEnd() error {
+	s.db.NoteDurable(s.log.DurableOffset())
+	err := s.db.StoreDurable()
+	if isDiskFull(err) && s.reserve.giveUp() {
+		err = s.db.StoreDurable()
+	}
+	if isDiskFull(err) {
+		s.logger.Warn("no room to store where the log ends", "error", err) // it only serves to notice later damage
+		return nil
 	}
 	return err
 }

@@ -108,12 +108,12 @@ func openOnce(ctx context.Context, cfg *Config, dir dataLayout, logger *slog.Log
 	if err != nil {
 		return err
 	}
-	settled := highestSettled(db)
+	end := db.KnownEnd()
 	if err := db.Close(); err != nil {
 		return err
 	}
 	log, err := wal.Open(dir.wal, wal.Options{
-		SegmentBytes: int64(cfg.WAL.SegmentBytes), RepairDir: dir.repair, Settled: settled, Logger: logger,
+		SegmentBytes: int64(cfg.WAL.SegmentBytes), RepairDir: dir.repair, KnownEnd: end, Logger: logger,
 	})
 	if err != nil {
 		return err

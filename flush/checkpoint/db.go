@@ -30,9 +30,10 @@ type DB struct {
 	bolt    *bbolt.DB
 	rebuilt bool
 
-	mu     sync.Mutex // orders writers of state; held across their transaction
-	state  state      // what is stored; guarded by mu
-	broken error      // why nothing works any more; guarded by brokenMu
+	mu      sync.Mutex // orders writers of state; held across their transaction
+	state   state      // what is stored; guarded by mu
+	durable wal.Offset // to be stored with it; guarded by mu
+	broken  error      // why nothing works any more; guarded by brokenMu
 	// brokenMu is apart from mu, so that a reader can note damage while a writer is in its transaction.
 	brokenMu sync.Mutex
 }
@@ -115,11 +116,40 @@ func (db *DB) Close() error {
 	return nil
 }
 
+// KnownEnd returns the highest offset that the log is known to have held durably: at least every checkpoint.
+func (db *DB) KnownEnd() wal.Offset {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	end := db.state.durable
+	for _, p := range db.state.streams {
+		end = max(end, p.Offset)
+	}
+	return end
+}
+
+// NoteDurable takes note that the log is durable up to an offset. It is stored with the next checkpoint, and by StoreDurable.
+func (db *DB) NoteDurable(offset wal.Offset) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.durable = max(db.durable, offset)
+}
+
+// StoreDurable stores what NoteDurable was told, if anything new.
+func (db *DB) StoreDurable() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.durable <= db.state.durable {
+		return nil
+	}
+	return db.storeLocked(db.state.clone())
+}
+
 // storeLocked writes the next state in one transaction and takes it over. Caller holds mu.
 func (db *DB) storeLocked(next state) error {
 	if len(next.streams) > maxStreams {
 		return ErrTooManyStreams
 	}
+	next.durable = max(next.durable, db.durable)
 	value := next.encode()
 	err := db.Update(func(tx *bbolt.Tx) error {
 		return tx.Bucket(stateBucket).Put(stateKey, value)

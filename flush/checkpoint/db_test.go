@@ -249,7 +249,7 @@ func TestOpen_NotTheFilesFault_LeavesItAlone(t *testing.T) {
 	})
 	t.Run("made by a newer version", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "weir.db")
-		value := []byte{0, 2, 'n', 'e', 'w', 'e', 'r', ' ', 't', 'h', 'a', 'n', ' ', 'u', 's'}
+		value := []byte{0, stateVersion + 1, 'n', 'e', 'w', 'e', 'r', ' ', 't', 'h', 'a', 'n', ' ', 'u', 's'}
 		value = binary.BigEndian.AppendUint32(value, crc32.Checksum(value, castagnoli))
 		db := open(t, path)
 		err := db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(stateBucket).Put(stateKey, value) })

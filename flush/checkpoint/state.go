@@ -12,7 +12,7 @@ import (
 
 // Constants that are on disk.
 const (
-	stateVersion  = 1
+	stateVersion  = 2
 	stateMinBytes = 2 + 8 + 4 + 4
 	maxStreams    = 1 << 20
 )
@@ -30,18 +30,21 @@ type Position struct {
 //	 0         2                 10        14
 //	+---------+-----------------+---------+---------------------------------------+---------+
 //	| version | epoch of the log| streams | per stream: length 1, name, epoch 8,  | CRC-32C |
-//	| 2 bytes | 8 (0: unknown)  | 4       | offset 8; ordered by name             | 4       |
+//	| 2 bytes | 8 (0: unknown)  | 4       | offset 8; ordered by name; durable 8  | 4       |
 //	+---------+-----------------+---------+---------------------------------------+---------+
+//
+// Version 1 has no durable offset.
 //
 // The checksum covers all bytes before it. Version and checksum keep their places in every later version, so that a newer
 // file can be told from a damaged one.
 type state struct {
 	epoch   wal.Epoch
 	streams map[string]Position
+	durable wal.Offset // up to which the log was durable when this was written; 0: unknown
 }
 
 func (s state) clone() state {
-	return state{epoch: s.epoch, streams: maps.Clone(s.streams)}
+	return state{epoch: s.epoch, streams: maps.Clone(s.streams), durable: s.durable}
 }
 
 // encode returns the bytes of the state. Names are at most wal.MaxStreamBytes long; the caller checked.
@@ -57,6 +60,7 @@ func (s state) encode() []byte {
 		b = binary.BigEndian.AppendUint64(b, uint64(p.Epoch))
 		b = binary.BigEndian.AppendUint64(b, uint64(p.Offset))
 	}
+	b = binary.BigEndian.AppendUint64(b, uint64(s.durable))
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -70,9 +74,10 @@ func decodeState(b []byte) (state, error) {
 	if crc32.Checksum(body, castagnoli) != sum {
 		return state{}, fmt.Errorf("%w: checksum", errState)
 	}
-	if v := binary.BigEndian.Uint16(body); v > stateVersion {
-		return state{}, fmt.Errorf("format version %d, this is %d: %w", v, stateVersion, wal.ErrNewerFormat)
-	} else if v == 0 {
+	version := binary.BigEndian.Uint16(body)
+	if version > stateVersion {
+		return state{}, fmt.Errorf("format version %d, this is %d: %w", version, stateVersion, wal.ErrNewerFormat)
+	} else if version == 0 {
 		return state{}, fmt.Errorf("%w: version 0", errState)
 	}
 	s := state{epoch: wal.Epoch(binary.BigEndian.Uint64(body[2:])), streams: map[string]Position{}}
@@ -89,6 +94,12 @@ func decodeState(b []byte) (state, error) {
 			Offset: wal.Offset(binary.BigEndian.Uint64(rest[9+n:])),
 		}
 		rest = rest[17+n:]
+	}
+	if version >= 2 {
+		if len(rest) < 8 {
+			return state{}, fmt.Errorf("%w: short", errState)
+		}
+		s.durable, rest = wal.Offset(binary.BigEndian.Uint64(rest)), rest[8:]
 	}
 	if len(rest) != 0 || len(s.streams) != int(count) {
 		return state{}, fmt.Errorf("%w: %d streams announced", errState, count)

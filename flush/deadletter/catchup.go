@@ -17,7 +17,7 @@ import (
 //	index                                  what happens
 //	missing, or its sums do not agree      made anew from the log's oldest record
 //	of a log that is not this one          likewise
-//	ahead of the log (it lost its end)     the log begins a new epoch behind it; likewise
+//	ahead of the log (it lost its end)     the log begins a new epoch behind it; likewise, and a letter tells what is missing
 //	behind the log's oldest record         likewise
 //	anything else                          the records behind it are applied
 func (s *Store) open(dir string) error {
@@ -31,7 +31,7 @@ func (s *Store) open(dir string) error {
 	}
 	s.log, err = wal.Open(dir, wal.Options{
 		SegmentBytes: s.opts.SegmentBytes, MinFreeBytes: s.opts.MinFreeBytes, RepairDir: s.opts.RepairDir,
-		Settled: map[wal.Epoch]wal.Offset{st.epoch: st.applied}, Logger: s.opts.Logger, Metrics: s.opts.WALMetrics,
+		KnownEnd: st.applied, Logger: s.opts.Logger, Metrics: s.opts.WALMetrics,
 	})
 	if err != nil {
 		return err
@@ -45,7 +45,11 @@ func (s *Store) open(dir string) error {
 		usable = false
 	}
 	if !usable {
-		st = indexState{epoch: s.log.Epoch(), applied: s.log.FirstOffset() - 1}
+		from := s.log.FirstOffset() - 1
+		if s.log.LostEnd() && from >= st.applied {
+			from = 0 // nothing is left of it, which is damage too
+		}
+		st = indexState{epoch: s.log.Epoch(), applied: from}
 		if err := s.db.Update(func(tx *bbolt.Tx) error { return createIndex(tx, s.bucket, st) }); err != nil {
 			return err
 		}

@@ -326,3 +326,27 @@ func TestReplay_Rate_IsKept(t *testing.T) {
 		h.close()
 	})
 }
+
+// TestOpen_LogIsGone finds no log where the index knows of letters: they are missed aloud.
+func TestOpen_LogIsGone(t *testing.T) {
+	h := newHome(t, Options{})
+	h.put(letter(1), letter(2), letter(3))
+	h.close()
+	if err := os.RemoveAll(filepath.Join(h.dir, "dead")); err != nil {
+		t.Fatal(err)
+	}
+	h.damaged = true
+	for range 2 {
+		h.reopen()
+		h.put(letter(4)) // the writer has looked around before it puts
+		n := 0
+		for f, err := range h.Letters(t.Context(), Filter{Stage: flush.StageLog}) {
+			if n++; err != nil || f.Letter.Records != 3 {
+				t.Fatal(err, f.Letter)
+			}
+		}
+		if n != 1 {
+			t.Fatalf("%d letters of stage log, want 1", n)
+		}
+	}
+}

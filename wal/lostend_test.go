@@ -1,0 +1,66 @@
+package wal
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestOpen_EndIsCut_KnownEnd cuts the only segment of a log that was closed in order at every length, also at the borders
+// of frames and records. Whoever knows where the log ended gets what is left and a report of the rest.
+func TestOpen_EndIsCut_KnownEnd(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "wal")
+	l := startLog(t, dir, Options{})
+	for i := range 4 {
+		l.mustAppend(fmt.Sprintf("%d-a", i), fmt.Sprintf("%d-b", i), fmt.Sprintf("%d-c", i))
+	}
+	end := l.DurableOffset()
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	first := segment{seq: 1}
+	name := first.name()
+	whole, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range whole {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "wal")
+			if err := os.MkdirAll(dir, 0o750); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), whole[:n], 0o640); err != nil {
+				t.Fatal(err)
+			}
+			l := startLog(t, dir, Options{KnownEnd: end})
+			if next := l.mustAppend("next"); next != end+1 {
+				t.Fatalf("the next offset is %d, want %d", next, end+1)
+			}
+			r := l.NewReader(1)
+			defer r.Close()
+			at := Offset(1)
+			for at <= end {
+				rec, err := r.Next(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if rec.Offset != at {
+					t.Fatalf("offset %d, want %d", rec.Offset, at)
+				}
+				i := at - 1
+				if want := fmt.Sprintf("%d-%c", i/3, 'a'+i%3); rec.Flags&FlagDamaged == 0 && string(rec.Payload) != want {
+					t.Errorf("offset %d is %q, want %q", at, rec.Payload, want)
+				}
+				at = rec.Last() + 1
+			}
+			if at != end+1 {
+				t.Errorf("the damage reaches up to %d, want %d", at-1, end)
+			}
+			if rec, err := r.Next(t.Context()); err != nil || string(rec.Payload) != "next" {
+				t.Errorf("then comes %q, %v", rec.Payload, err)
+			}
+		})
+	}
+}
