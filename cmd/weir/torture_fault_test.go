@@ -98,6 +98,9 @@ func faultRuns(tt *torture, judges *cutJudges, runs [][]cutfs.Fault) (done int) 
 func newFaultRun(tt *torture, t *testing.T, judges *cutJudges, seed uint64, faults ...cutfs.Fault) *world {
 	w := newWorld(tt, t, rand.New(rand.NewPCG(seed, 3)), cutfs.Options{})
 	w.fs.SetFaults(faults...)
+	for _, f := range faults {
+		w.ledger.damaged = w.ledger.damaged || f.Kind == cutfs.Read // a sector that cannot be read is damage
+	}
 	v := verdict{}
 	if err := w.shortLife(); err != nil {
 		v.byHand = append(v.byHand, err.Error())

@@ -41,6 +41,8 @@ type ledger struct {
 	mu     sync.Mutex
 	events map[int]*tortureEvent
 	last   int
+	// damaged says that bytes were damaged on purpose: as many events may be missing as letters stand for damage.
+	damaged bool
 }
 
 func newLedger() *ledger { return &ledger{events: map[int]*tortureEvent{}} }
@@ -117,6 +119,7 @@ type tortureLetter struct {
 	Stage   flush.Stage
 	Records int    // that it stands for; several for damage in the log
 	Event   []byte // as received; none for damage
+	Rotten  bool   // it is listed, and its bytes cannot be read any more
 }
 
 // aftermath is what there is once weir was started on a data directory and has delivered all that it could.
@@ -126,8 +129,7 @@ type aftermath struct {
 }
 
 // judge compares what the world knew at a time with what came of it. Events of spare may be missing though they were
-// acknowledged: damage was done on purpose to a last group that looks like a torn one. Further missing ones are
-// forgiven for each record that a letter of stage log stands for.
+// acknowledged: damage was done on purpose to a last group that looks like a torn one.
 func (l *ledger) judge(at int, a aftermath, spare map[int]bool) verdict {
 	var v verdict
 	stored, parts := l.judgeDocs(at, a.docs, &v)
@@ -152,6 +154,9 @@ func (l *ledger) judge(at int, a aftermath, spare map[int]bool) verdict {
 	}
 	if len(missing) > damaged {
 		v.lost = append(v.lost, missing...)
+	}
+	if damaged > 0 && !l.damaged {
+		v.lost = append(v.lost, fmt.Sprintf("%d records or letters are said to be damaged, and nobody damaged anything", damaged))
 	}
 	return v
 }
@@ -205,7 +210,7 @@ func (l *ledger) judgeDocs(at int, docs []elastictest.Doc, v *verdict) (stored m
 func (l *ledger) judgeLetters(at int, all []tortureLetter, v *verdict) (letters map[int]int, damaged int) {
 	letters = map[int]int{}
 	for _, letter := range all {
-		if letter.Stage == flush.StageLog {
+		if letter.Stage == flush.StageLog || letter.Rotten {
 			damaged += letter.Records
 			continue
 		}

@@ -31,6 +31,7 @@ func init() {
 	tortureKinds = []tortureKind{
 		{"cut", "states after a power cut", 4, tortureCut},
 		{"fault", "lives with failing operations", 5, tortureFault},
+		{"rot", "damaged data directories", 4, tortureRot},
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -65,11 +64,7 @@ func newWorld(tt *torture, t *testing.T, rng *rand.Rand, opts cutfs.Options) *wo
 	w := &world{T: t, fs: fs, backing: backing, ledger: newLedger(), dataDir: filepath.Join(mount, "data"), client: &http.Client{Transport: &http.Transport{}}, rng: rng, ids: map[string]bool{}}
 	t.Cleanup(w.client.CloseIdleConnections)
 	w.es = elastictest.Start(t, elastictest.Options{Item: w.receive})
-	script := filepath.Join(t.TempDir(), "torture.lua")
-	if err := os.WriteFile(script, []byte(tortureScript), 0o640); err != nil {
-		t.Fatal(err)
-	}
-	w.environ = tortureEnviron(w.es.URL(), script)
+	w.environ = tortureEnviron(w.es.URL(), tortureScriptFile(t))
 	return w
 }
 

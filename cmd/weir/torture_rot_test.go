@@ -1,0 +1,268 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weirlog/weir/flush/elastic/elastictest"
+	"github.com/weirlog/weir/wal"
+)
+
+// tortureRot damages what lies on the disk of a stopped weir, in every way, and starts it.
+func tortureRot(tt *torture) {
+	judges := newCutJudges(tt)
+	for round := range tt.rounds(1) {
+		for _, killed := range []bool{false, true} {
+			var b *rotBase
+			if !tt.Run(fmt.Sprintf("base %d, killed %v", round, killed), func(t *testing.T) { b = newRotBase(t, tt.seed+uint64(round), killed) }) {
+				return
+			}
+			b.flips(tt)
+			b.damages(tt, judges)
+		}
+	}
+}
+
+// rotBase is a data directory: a log of three segments and more, of which nothing is delivered, letters, and a checkpoint.
+type rotBase struct {
+	ledger *ledger
+	stored []elastictest.Doc
+	// After a kill nothing proves that the last group was durable, nor, once the last segment is shortened or gone, that the
+	// last life's groups were.
+	spare, spareLife map[int]bool
+	files            map[string][]byte // by path below the data directory
+	older            map[string][]byte // the same of an earlier time
+	rng              *rand.Rand
+}
+
+func newRotBase(t *testing.T, seed uint64, killed bool) *rotBase {
+	b := &rotBase{ledger: newLedger(), rng: rand.New(rand.NewPCG(seed, 11))}
+	b.ledger.damaged = true
+	w := &world{T: t, ledger: b.ledger, dataDir: filepath.Join(memoryDir(t), "data"), rng: b.rng, ids: map[string]bool{}}
+	w.es = elastictest.Start(t, elastictest.Options{Item: refuseRefused})
+	w.environ = append(tortureEnviron(w.es.URL(), tortureScriptFile(t)), "WEIR_SHUTDOWN_TIMEOUT=100ms")
+	life := func(away bool, bodies int) {
+		if err := w.start(); err != nil {
+			t.Fatal(err)
+		}
+		w.away(away)
+		b.spareLife = map[int]bool{}
+		for range bodies {
+			at := 1
+			events := append(b.ledger.make(b.rng, 1+b.rng.IntN(4), 200, at), b.ledger.makeKind("plain", at))
+			if status, answer := w.proc.post("/ingest", "application/x-ndjson", string(tortureBody(events))); status != 202 {
+				t.Fatal(status, answer)
+			}
+			b.ledger.ack(events, at)
+			b.spare = map[int]bool{}
+			for _, e := range events {
+				b.spare[e.n], b.spareLife[e.n] = killed, killed
+			}
+		}
+	}
+	life(false, 8)
+	w.proc.post("/ingest", "application/json", `{"n":0,`) // a body that is refused whole
+	w.ledger.events[0] = &tortureEvent{kind: "bad", raw: []byte(`{"n":0,`), sent: 1, acked: 1}
+	w.proc.drain()
+	b.stored = w.es.Docs()
+	for range 2 {
+		w.proc.kill()
+		life(true, 5)
+	}
+	b.older = readFiles(t, w.dataDir)
+	w.proc.kill()
+	life(true, 5)
+	if killed {
+		w.proc.kill()
+	} else if err := w.terminate(); err != nil {
+		t.Fatal(err)
+	}
+	b.files = readFiles(t, w.dataDir)
+	return b
+}
+
+// tortureScriptFile writes the script that every tortured weir runs.
+func tortureScriptFile(t testing.TB) string {
+	script := filepath.Join(t.TempDir(), "torture.lua")
+	if err := os.WriteFile(script, []byte(tortureScript), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	return script
+}
+
+// readFiles reads a data directory, but for the reserve, which holds nothing.
+func readFiles(t testing.TB, dir string) map[string][]byte {
+	files := map[string][]byte{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || d.Name() == "RESERVE" {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err == nil {
+			files[rel], err = os.ReadFile(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func writeFiles(dir string, files map[string][]byte) error {
+	for path, b := range files {
+		at := filepath.Join(dir, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o750), os.WriteFile(at, b, 0o640)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// segments lists the segments of the main log, oldest first.
+func (b *rotBase) segments() []string {
+	var names []string
+	for path := range b.files {
+		if strings.HasPrefix(path, "wal"+string(filepath.Separator)) {
+			names = append(names, path)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// record is what a reader of the undamaged log says of an offset.
+type rotRecord struct {
+	offset  wal.Offset
+	payload string
+}
+
+// flips flips every bit of every segment, in any order, and reads the log: what is said of each is looked at closely, which
+// the whole service is too slow for. The small share, or a budget that is too short, tries a part of them.
+func (b *rotBase) flips(tt *torture) {
+	whole, said, err := readLog(filepath.Join(memoryDir(tt.T), "wal"), b.logFiles("", nil))
+	if err != nil || len(whole) == 0 || said != "" {
+		tt.Fatalf("the undamaged log: %d records, %v, %s", len(whole), err, said)
+	}
+	type flip struct {
+		segment string
+		bit     int
+	}
+	var all []flip
+	for _, name := range b.segments() {
+		for bit := range 8 * len(b.files[name]) {
+			all = append(all, flip{name, bit})
+		}
+	}
+	b.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	if tt.quick() {
+		all = all[:400]
+	}
+	flips := make(chan flip)
+	var wg sync.WaitGroup
+	for range 4 {
+		dir := filepath.Join(memoryDir(tt.T), "wal")
+		wg.Go(func() {
+			for f := range flips {
+				damaged := slices.Clone(b.files[f.segment])
+				damaged[f.bit/8] ^= 1 << (f.bit % 8)
+				v := b.judgeLog(dir, f.segment, damaged, whole)
+				tt.try(1)
+				tt.judge(v, nil, "bit %d of %s flipped", f.bit, f.segment)
+			}
+		})
+	}
+	done, until := 0, time.Now().Add(tt.budget/4) // two bases have flips, and other damage
+	for _, f := range all {
+		if !tt.quick() && time.Now().After(until) {
+			break
+		}
+		flips <- f
+		done++
+	}
+	close(flips)
+	wg.Wait()
+	tt.Logf("%d of %d flips of one bit of the log tried", done, len(all))
+}
+
+// logFiles is the main log with one segment replaced.
+func (b *rotBase) logFiles(segment string, by []byte) map[string][]byte {
+	files := map[string][]byte{}
+	for _, name := range b.segments() {
+		files[filepath.Base(name)] = b.files[name]
+		if name == segment {
+			files[filepath.Base(name)] = by
+		}
+	}
+	return files
+}
+
+// judgeLog reads a log with one damaged segment. At most one record may be missing for a flipped bit, and for none may
+// another one come; something has to be said.
+func (b *rotBase) judgeLog(dir, segment string, damaged []byte, whole []rotRecord) (v verdict) {
+	got, said, err := readLog(dir, b.logFiles(segment, damaged))
+	if err != nil {
+		v.byHand = append(v.byHand, err.Error())
+		return v
+	}
+	if said == "" {
+		v.unnoticed = append(v.unnoticed, "nothing was said")
+	}
+	missing := 0
+	for _, w := range whole {
+		i, found := slices.BinarySearchFunc(got, w.offset, func(r rotRecord, o wal.Offset) int { return int(int64(r.offset) - int64(o)) })
+		switch n, _ := eventNumber([]byte(w.payload)); {
+		case found && got[i].payload != w.payload:
+			v.invented = append(v.invented, fmt.Sprintf("offset %d is %.100q, was %.100q", w.offset, got[i].payload, w.payload))
+		case !found && !b.spare[n]:
+			missing++
+		}
+	}
+	if len(got) > len(whole) {
+		v.invented = append(v.invented, fmt.Sprintf("%d records, there were %d", len(got), len(whole)))
+	}
+	if missing > 1 {
+		v.lost = append(v.lost, fmt.Sprintf("%d records for one flipped bit", missing))
+	}
+	return v
+}
+
+// readLog writes a log to dir, opens it as the service does and reads its records. What it says on the way is returned.
+func readLog(dir string, files map[string][]byte) ([]rotRecord, string, error) {
+	repair := filepath.Join(filepath.Dir(dir), "repair")
+	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(repair), writeFiles(dir, files)); err != nil {
+		return nil, "", err
+	}
+	var said bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log, err := wal.Open(dir, wal.Options{RepairDir: repair, Logger: logger, FreshEpoch: true})
+	if err != nil {
+		return nil, "", err
+	}
+	var recs []rotRecord
+	r := log.NewReader(0)
+	for r.Position() <= log.DurableOffset() {
+		rec, err := r.Next(stopped)
+		if err != nil {
+			return nil, "", errors.Join(err, r.Close(), log.Run(stopped))
+		}
+		if rec.Flags&wal.FlagDamaged == 0 {
+			recs = append(recs, rotRecord{rec.Offset, string(rec.Payload)})
+		}
+	}
+	err = errors.Join(r.Close(), log.Run(stopped))
+	return recs, said.String(), err
+}
