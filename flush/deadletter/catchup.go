@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -119,6 +120,11 @@ func (s *Store) catchUpSome(r *wal.Reader, to wal.Offset) error {
 				continue
 			}
 			c, err := decodeChange(rec.Payload)
+			if errors.Is(err, errRecord) {
+				rec.Reason, rec.Payload = err.Error(), bytes.Clone(rec.Payload)
+				damages = append(damages, rec)
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("record %d: %w", rec.Offset, err)
 			}
@@ -172,6 +178,7 @@ func (s *Store) putDamages() {
 		letters[i] = flush.Letter{
 			Key: flush.Key{Epoch: rec.Epoch, Offset: rec.Offset}, Records: rec.Count, Stage: flush.StageLog,
 			Type: "dead_letter_log_damaged", Reason: rec.Reason, Attempts: 1, FirstAt: now, LastAt: now, ReceivedAt: now,
+			Event: rec.Payload, // of a record that is whole and none of ours
 		}
 		if rec.Damage != nil {
 			letters[i].Kept = rec.Damage.Kept

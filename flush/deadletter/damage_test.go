@@ -350,3 +350,38 @@ func TestOpen_LogIsGone(t *testing.T) {
 		}
 	}
 }
+
+// TestOpen_SegmentOfAnotherLog finds events in the dead-letter log: somebody moved a segment. They are kept as letters.
+func TestOpen_SegmentOfAnotherLog(t *testing.T) {
+	h := newHome(t, Options{})
+	h.close()
+	if err := os.RemoveAll(filepath.Join(h.dir, "dead")); err != nil {
+		t.Fatal(err)
+	}
+	other, err := wal.Open(filepath.Join(h.dir, "dead"), wal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- other.Run(ctx) }()
+	if _, err := other.Append(ctx, wal.Origin{Stream: "default"}, []wal.Event{{Payload: []byte(`{"n":1}`)}}); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	h.damaged = true
+	h.open()
+	h.put(letter(4))
+	n := 0
+	for f, err := range h.Letters(t.Context(), Filter{Stage: flush.StageLog}) {
+		if n++; err != nil || string(f.Letter.Event) != `{"n":1}` {
+			t.Fatal(err, f.Letter)
+		}
+	}
+	if n != 1 {
+		t.Fatalf("%d letters of stage log, want 1", n)
+	}
+}

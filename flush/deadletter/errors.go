@@ -18,7 +18,8 @@ var (
 )
 
 var (
-	// errRecord is returned by the decoder of records; the log's checksum has passed, so it means a fault of ours.
+	// errRecord is returned by the decoder of records; the log's checksum has passed, so it was
+	// written as it is: by mistake, or as the record of another log whose segment was moved here.
 	errRecord = errors.New("dead-letter record is invalid")
 	// errIndex makes Open build the index anew.
 	errIndex = errors.New("index of dead letters is invalid")

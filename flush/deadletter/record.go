@@ -206,11 +206,15 @@ func decodeChange(b []byte) (change, error) {
 	return c, nil
 }
 
+// maxVersion is the highest version that there will ever be: above it begin the bytes of text, which a record of another
+// log, brought here by mistake, begins with.
+const maxVersion = 0x1f
+
 func decodeHead(b []byte) (change, error) {
 	if len(b) < partHeadBytes {
 		return change{}, fmt.Errorf("%w: %d bytes", errRecord, len(b))
 	}
-	if b[0] > recordVersion {
+	if b[0] > recordVersion && b[0] <= maxVersion {
 		return change{}, fmt.Errorf("dead-letter record of version %d, this is %d: %w", b[0], recordVersion, wal.ErrNewerFormat)
 	}
 	c := change{
@@ -222,7 +226,7 @@ func decodeHead(b []byte) (change, error) {
 		},
 		parts: binary.LittleEndian.Uint32(b[24:]),
 	}
-	if b[0] == 0 || c.op < opPut || c.op > opPart {
+	if b[0] == 0 || b[0] > maxVersion || c.op < opPut || c.op > opPart {
 		return change{}, fmt.Errorf("%w: version %d, op %d", errRecord, b[0], b[1])
 	}
 	return c, nil
