@@ -71,7 +71,7 @@ fuzz: ## run every fuzz target for FUZZTIME (5s)
 
 .PHONY: crash
 crash: ## kill the real service CRASH_KILLS (20) times under load and count events
-	WEIR_CRASH_KILLS=$(CRASH_KILLS) $(GO) test ./cmd/weir -run '^TestCrash' -count=1 -v -timeout 0
+	$(GO) test ./cmd/weir -run '^TestTorture$$/^kill$$' -count=1 -v -timeout 0 -torture.kills=$(CRASH_KILLS) -torture.seed=$(SEED)
 
 .PHONY: torture
 torture: ## try every fault for BUDGET (10m) and print one table; SEED repeats a run

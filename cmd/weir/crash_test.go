@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -10,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -34,35 +35,6 @@ end
 // documentsOf says how many documents an event of each kind becomes.
 var documentsOf = map[string]int{"plain": 1, "split": 2, "drop": 0, "fail": 0}
 
-// TestCrash kills the real service with SIGKILL again and again under load, while the destination fails
-// in every way and replays run, and then checks every event: one that was acknowledged is stored exactly
-// once, or is a dead letter, or was dropped by the script; one that was not acknowledged is there at most
-// once. WEIR_CRASH_KILLS sets the number of kills (3 without it), WEIR_CRASH_SEED repeats a run's choices.
-func TestCrash(t *testing.T) {
-	kills := envInt(t, "WEIR_CRASH_KILLS", 3)
-	seed := uint64(envInt(t, "WEIR_CRASH_SEED", int(time.Now().UnixNano()&0x7fffffff)))
-	t.Logf("%d kills; repeat with WEIR_CRASH_KILLS=%d WEIR_CRASH_SEED=%d", kills, kills, seed)
-	c := newCrashTest(t, seed)
-	for round := range kills {
-		c.round(round)
-	}
-	c.settleAll()
-	c.judge(kills)
-}
-
-func envInt(t *testing.T, name string, otherwise int) int {
-	t.Helper()
-	s := os.Getenv(name)
-	if s == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
-
 type crashTest struct {
 	t       *testing.T
 	rng     *rand.Rand
@@ -75,8 +47,12 @@ type crashTest struct {
 	unsure  map[string]string // posted, not acknowledged
 	replays int
 	nextID  int
+
+	loaded  time.Duration  // how long events were sent
+	started func(*process) // if set: called when a process has started, which then may end by itself
 }
 
+// newCrashTest makes a service that will be ended again and again under load, and its destination.
 func newCrashTest(t *testing.T, seed uint64) *crashTest {
 	dir := t.TempDir()
 	script := filepath.Join(dir, "crash.lua")
@@ -100,20 +76,39 @@ func (c *crashTest) round(n int) {
 		Seed: c.rng.Uint64(), ItemRejected: 0.05, ItemUnavailable: 0.02, ItemMalformed: 0.03, Busy: 0.05, Unavailable: 0.05,
 		CutBefore: 0.05, CutAfter: 0.05, CutAnswer: 0.05, Garbage: 0.03, BrokenJSON: 0.03, ItemMissing: 0.03,
 	})
+	c.life(n, true, (*process).kill)
+}
+
+// orderly runs one life that ends with SIGTERM, with a destination that answers.
+func (c *crashTest) orderly(n int) {
+	c.life(n, false, (*process).stop)
+}
+
+// life loads a service for a moment and ends it.
+func (c *crashTest) life(n int, replays bool, end func(*process)) {
 	p := startWeir(c.t, c.dataDir, c.env...)
+	if c.started != nil {
+		c.started(p)
+	}
+	begun := time.Now()
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	for range 4 {
 		load := &loader{crashTest: c, base: p.ingest, rng: rand.New(rand.NewPCG(c.rng.Uint64(), 2))}
 		work.Go(func() { load.run(ctx) })
 	}
-	work.Go(func() { c.replayUntil(ctx, p) })
+	if replays {
+		work.Go(func() { c.replayUntil(ctx, p) })
+	}
 	select {
 	case <-time.After(time.Duration(50+c.rng.IntN(500)) * time.Millisecond):
 	case <-p.exited:
-		c.t.Fatalf("round %d: weir ended by itself: %v\n%s", n, p.err, p.logged())
+		if c.started == nil {
+			c.t.Fatalf("round %d: weir ended by itself: %v\n%s", n, p.err, p.logged())
+		}
 	}
-	p.kill()
+	c.loaded += time.Since(begun)
+	end(p)
 	cancel()
 	work.Wait()
 }
@@ -231,7 +226,7 @@ func (c *crashTest) settleAll() {
 }
 
 // judge compares what clients know with what is stored.
-func (c *crashTest) judge(kills int) {
+func (c *crashTest) judge(kills int) (lost, doubled int) {
 	stored := map[string]int{}
 	for _, d := range c.es.Docs() {
 		var doc struct{ ID string }
@@ -244,7 +239,6 @@ func (c *crashTest) judge(kills int) {
 		}
 	}
 	letters := c.letters()
-	var lost, doubled int
 	check := func(id, kind string, acked bool) {
 		want := documentsOf[kind]
 		switch have, letter := stored[id], letters[id]; {
@@ -270,11 +264,13 @@ func (c *crashTest) judge(kills int) {
 		}
 	}
 	st := c.es.Stats()
-	c.t.Logf("kills %d, replays %d, acknowledged %d, not acknowledged %d, stored %d, letters %d, bulk requests %d: lost %d, doubled %d",
+	c.t.Logf("acknowledged %.0f events a second", float64(len(c.acked))/c.loaded.Seconds())
+	c.t.Logf("lives %d, replays %d, acknowledged %d, not acknowledged %d, stored %d, letters %d, bulk requests %d: lost %d, doubled %d",
 		kills, c.replays, len(c.acked), len(c.unsure), len(stored), len(letters), st.Requests, lost, doubled)
 	if kills > 0 && len(c.acked) == 0 {
 		c.t.Error("nothing was acknowledged: the test tested nothing")
 	}
+	return lost, doubled
 }
 
 // letters counts the live dead letters by event.

@@ -240,3 +240,21 @@ func command(t testing.TB, dataDir string, stdin io.Reader, env []string, args .
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
+
+// awaitLog waits until the process has said something, or has ended.
+func (p *process) awaitLog(what string) {
+	p.t.Helper()
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for !strings.Contains(p.logged(), what) {
+		select {
+		case <-poll.C:
+		case <-p.exited:
+			return
+		case <-deadline.C:
+			p.t.Fatalf("it does not say %q\n%s", what, p.logged())
+		}
+	}
+}

@@ -32,6 +32,7 @@ func init() {
 		{"cut", "states after a power cut", 4, tortureCut},
 		{"fault", "lives with failing operations", 5, tortureFault},
 		{"rot", "damaged data directories", 4, tortureRot},
+		{"kill", "lives that were ended", 4, tortureKill},
 	}
 }
 
