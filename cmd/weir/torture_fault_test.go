@@ -110,13 +110,7 @@ func newFaultRun(tt *torture, t *testing.T, judges *cutJudges, seed uint64, faul
 		v.byHand = append(v.byHand, err.Error())
 	}
 	if v.ok() {
-		letters, err := w.letters()
-		if err != nil {
-			v.byHand = append(v.byHand, err.Error())
-		} else {
-			at := w.fs.Len()
-			v = w.ledger.judge(at, aftermath{docs: w.storedBefore(at), letters: letters}, nil)
-		}
+		v = w.judgeAll()
 	}
 	tt.judge(v, nil, "faults %+v, hit %+v; it said:\n%s", faults, w.fs.Injected(), w.said)
 	if v.ok() {

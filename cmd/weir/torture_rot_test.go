@@ -51,9 +51,8 @@ type rotBase struct {
 func newRotBase(t *testing.T, seed uint64, killed bool) *rotBase {
 	b := &rotBase{ledger: newLedger(), rng: rand.New(rand.NewPCG(seed, 11))}
 	b.ledger.damaged = true
-	w := &world{T: t, ledger: b.ledger, dataDir: filepath.Join(memoryDir(t), "data"), rng: b.rng, ids: map[string]bool{}}
-	w.es = elastictest.Start(t, elastictest.Options{Item: refuseRefused})
-	w.environ = append(tortureEnviron(w.es.URL(), tortureScriptFile(t)), "WEIR_SHUTDOWN_TIMEOUT=100ms")
+	w := newWorldIn(t, filepath.Join(memoryDir(t), "data"), b.rng)
+	w.ledger, w.environ = b.ledger, append(w.environ, "WEIR_SHUTDOWN_TIMEOUT=100ms")
 	life := func(away bool, bodies int) {
 		if err := w.start(); err != nil {
 			t.Fatal(err)

@@ -33,6 +33,8 @@ func init() {
 		{"fault", "lives with failing operations", 5, tortureFault},
 		{"rot", "damaged data directories", 4, tortureRot},
 		{"kill", "lives that were ended", 4, tortureKill},
+		{"full", "full disks", 1, tortureFull},
+		{"disk", "cuts of real file systems", 2, tortureDisk},
 	}
 }
 

@@ -22,7 +22,8 @@ import (
 // happens outside of the disk is marked in the recording, so that everything has one order.
 type world struct {
 	*testing.T
-	fs       *cutfs.FS
+	fs       *cutfs.FS // nil: the directory is on a file system of the machine
+	clock    atomic.Int64
 	es       *elastictest.Server
 	ledger   *ledger
 	backing  string // what the file system shows
@@ -61,11 +62,43 @@ func newWorld(tt *torture, t *testing.T, rng *rand.Rand, opts cutfs.Options) *wo
 			t.Error(err)
 		}
 	})
-	w := &world{T: t, fs: fs, backing: backing, ledger: newLedger(), dataDir: filepath.Join(mount, "data"), client: &http.Client{Transport: &http.Transport{}}, rng: rng, ids: map[string]bool{}}
+	w := newWorldIn(t, filepath.Join(mount, "data"), rng)
+	w.fs, w.backing = fs, backing
+	return w
+}
+
+// newWorldIn makes a world whose data directory is anywhere.
+func newWorldIn(t *testing.T, dataDir string, rng *rand.Rand) *world {
+	w := &world{T: t, ledger: newLedger(), dataDir: dataDir, backing: filepath.Dir(dataDir), client: &http.Client{Transport: &http.Transport{}}, rng: rng, ids: map[string]bool{}}
 	t.Cleanup(w.client.CloseIdleConnections)
 	w.es = elastictest.Start(t, elastictest.Options{Item: w.receive})
 	w.environ = tortureEnviron(w.es.URL(), tortureScriptFile(t))
 	return w
+}
+
+// mark notes that something happened and returns when.
+func (w *world) mark(what string) int {
+	if w.fs != nil {
+		return w.fs.Mark(what)
+	}
+	return int(w.clock.Add(1))
+}
+
+// now is the time after all that was noted.
+func (w *world) now() int {
+	if w.fs != nil {
+		return w.fs.Len()
+	}
+	return int(w.clock.Load())
+}
+
+// judgeAll compares all that clients know with the destination and the letters, once the process has ended.
+func (w *world) judgeAll() verdict {
+	letters, err := w.letters()
+	if err != nil {
+		return verdict{byHand: []string{err.Error()}}
+	}
+	return w.ledger.judge(w.now(), aftermath{docs: w.storedBefore(w.now()), letters: letters}, nil)
 }
 
 // receive is the destination's side of a document. It notes what will be stored.
@@ -78,7 +111,7 @@ func (w *world) receive(it elastictest.Item) elastictest.Answer {
 	if !w.ids[it.ID] {
 		w.ids[it.ID] = true
 		doc := elastictest.Doc{Index: string([]byte(it.Index)), ID: string([]byte(it.ID)), Source: bytes.Clone(it.Source), Created: 1, Attempts: 1}
-		w.stored = append(w.stored, storedAt{w.fs.Mark("stored"), doc})
+		w.stored = append(w.stored, storedAt{w.mark("stored"), doc})
 	}
 	return elastictest.Answer{}
 }
@@ -104,7 +137,7 @@ func (w *world) start() error {
 
 // post sends count events as one body and reports whether they were acknowledged.
 func (w *world) post(rng *rand.Rand, count, pad int) bool {
-	at := w.fs.Mark("sent")
+	at := w.mark("sent")
 	events := w.ledger.make(rng, count, pad, at)
 	events = append(events, w.ledger.makeKind("plain", at)) // a body without any good event is refused whole
 	res, err := w.client.Post(w.proc.ingest+"/ingest", "application/x-ndjson", bytes.NewReader(tortureBody(events)))
@@ -115,7 +148,7 @@ func (w *world) post(rng *rand.Rand, count, pad int) bool {
 	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusAccepted {
 		return false
 	}
-	w.ledger.ack(events, w.fs.Mark("acked"))
+	w.ledger.ack(events, w.mark("acked"))
 	return true
 }
 
@@ -150,13 +183,13 @@ func (w *world) away(yes bool) {
 func (w *world) replay() error {
 	w.takesAll.Store(true)
 	defer w.takesAll.Store(false)
-	w.ledger.asked("refused", func(e *tortureEvent, at int) { e.replayed = at }, w.fs.Mark("replay"))
+	w.ledger.asked("refused", func(e *tortureEvent, at int) { e.replayed = at }, w.mark("replay"))
 	return w.dlq("replay", "--stage", "index")
 }
 
 // drop gives the letters of failed transforms up.
 func (w *world) drop() error {
-	w.ledger.asked("fail", func(e *tortureEvent, at int) { e.removed = at }, w.fs.Mark("drop"))
+	w.ledger.asked("fail", func(e *tortureEvent, at int) { e.removed = at }, w.mark("drop"))
 	return w.dlq("drop", "--stage", "transform")
 }
 

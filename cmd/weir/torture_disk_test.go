@@ -1,0 +1,136 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// fileSystem is a real one that can be cut.
+type fileSystem struct {
+	name  string
+	bytes int64 // of its image
+	mkfs  []string
+}
+
+var fileSystems = []fileSystem{
+	{"ext4", 64 << 20, []string{"mkfs.ext4", "-q"}},
+	{"xfs", 320 << 20, []string{"mkfs.xfs", "-q"}},
+}
+
+// tortureDisk cuts real file systems on loop devices under load, as a power cut would, and starts weir on what is left.
+func tortureDisk(tt *torture) {
+	for _, fs := range fileSystems {
+		tt.Run(fs.name, func(t *testing.T) {
+			image, dir := filepath.Join(memoryDir(t), "image"), t.TempDir()
+			if err := fs.make(image); err != nil {
+				tt.skip(1, "%s: %v", fs.name, err)
+				return
+			}
+			if err := mount(image, dir); err != nil {
+				tt.skip(1, "%s: %v", fs.name, err)
+				return
+			}
+			t.Cleanup(func() {
+				if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+					t.Error(err)
+				}
+			})
+			w := newWorldIn(t, filepath.Join(dir, "data"), rand.New(rand.NewPCG(tt.seed, uint64(fs.bytes))))
+			until := time.Now().Add(tt.budget / 2)
+			for i := 0; i < 2 || !tt.quick() && time.Now().Before(until); i++ {
+				if err := w.cut(image, dir); err != nil {
+					tt.judge(verdict{byHand: []string{err.Error()}}, nil, "cut %d of %s; it said:\n%s", i, fs.name, w.said)
+					return
+				}
+				tt.try(1)
+			}
+			v := verdict{}
+			if err := w.lastLife(); err != nil {
+				v.byHand = append(v.byHand, err.Error())
+			} else {
+				v = w.judgeAll()
+			}
+			tt.judge(v, nil, "cuts of %s; it said:\n%s", fs.name, w.said)
+		})
+	}
+}
+
+func (fs *fileSystem) make(image string) error {
+	f, err := os.Create(image)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Truncate(fs.bytes), f.Close()); err != nil {
+		return err
+	}
+	return run(append(fs.mkfs, image)...)
+}
+
+func mount(image, dir string) error { return run("mount", "-o", "loop", image, dir) }
+
+func run(args ...string) error {
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// cut is a life under load that ends with the file system being shut down, as it would be without power.
+func (w *world) cut(image, dir string) error {
+	if err := w.start(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var load sync.WaitGroup
+	for c := range 4 {
+		rng := rand.New(rand.NewPCG(w.rng.Uint64(), uint64(c)))
+		load.Go(func() {
+			for ctx.Err() == nil && w.post(rng, rng.IntN(30), 2000) {
+			}
+		})
+	}
+	// What is written back meanwhile, and fsynced for another file, makes tails tear.
+	load.Go(func() {
+		for ctx.Err() == nil {
+			unix.Sync()
+		}
+	})
+	time.Sleep(time.Duration(50+w.rng.IntN(300)) * time.Millisecond) // the moment of the cut
+	err := shutDown(dir)
+	w.proc.kill()
+	w.keepSaid()
+	cancel()
+	load.Wait()
+	return errors.Join(err, run("umount", dir), mount(image, dir))
+}
+
+// shutDown cuts a file system off from its disk without writing its journal. The number of the call and its argument are
+// those of EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN.
+func shutDown(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	const goingDown, noLogFlush = 0x8004587d, 2
+	flag := uint32(noLogFlush)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), goingDown, uintptr(unsafe.Pointer(&flag))); errno != 0 {
+		return fmt.Errorf("shut %s down: %w", dir, errno)
+	}
+	return nil
+}
