@@ -32,8 +32,16 @@ type reserve struct {
 
 // newReserve takes the reserve below dir, if there is room for it.
 func newReserve(dir string, logger *slog.Logger) *reserve {
-	r := &reserve{path: filepath.Join(dir, "RESERVE"), logger: logger}
+	r := holdReserve(dir, logger)
 	r.take()
+	return r
+}
+
+// holdReserve returns the reserve that an earlier life left below dir, if it did.
+func holdReserve(dir string, logger *slog.Logger) *reserve {
+	r := &reserve{path: filepath.Join(dir, "RESERVE"), logger: logger}
+	_, err := os.Stat(r.path)
+	r.held = err == nil
 	return r
 }
 
@@ -41,9 +49,6 @@ func newReserve(dir string, logger *slog.Logger) *reserve {
 func (r *reserve) take() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.held {
-		return
-	}
 	if info, err := os.Stat(r.path); err == nil && info.Size() == reserveBytes {
 		r.held = true
 		return
@@ -60,7 +65,10 @@ func (r *reserve) take() {
 
 // retake takes a reserve that was given up again once the disk has room for several of it.
 func (r *reserve) retake(freeBytes int64) {
-	if freeBytes >= 8*reserveBytes {
+	r.mu.Lock()
+	held := r.held
+	r.mu.Unlock()
+	if !held && freeBytes >= 8*reserveBytes {
 		r.take()
 	}
 }
@@ -96,7 +104,7 @@ func (r *reserve) giveUp() bool {
 		return false
 	}
 	r.held = false
-	r.logger.Warn("the disk is full: the reserve was given up so that the checkpoint can be written and the log reclaimed", "bytes", reserveBytes)
+	r.logger.Warn("the disk is full: the reserve was given up so that weir can start, write its checkpoint and reclaim the log", "bytes", reserveBytes)
 	return true
 }
 

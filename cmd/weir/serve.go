@@ -103,9 +103,19 @@ type service struct {
 	load  func() (*Config, error) // reads the configuration again
 }
 
-// openService builds the components in the order of their dependencies and binds the listeners. It
+// openService builds the service. On a disk that is full to the last byte it gives the reserve up: a start writes
+// a little, and delivery, which makes room, comes after it.
+func openService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load func() (*Config, error)) (*service, error) {
+	s, err := buildService(cfg, logger, level, load)
+	if err != nil && isDiskFull(err) && holdReserve(cfg.DataDir, logger).giveUp() {
+		s, err = buildService(cfg, logger, level, load)
+	}
+	return s, err
+}
+
+// buildService builds the components in the order of their dependencies and binds the listeners. It
 // starts nothing.
-func openService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load func() (*Config, error)) (_ *service, err error) {
+func buildService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load func() (*Config, error)) (_ *service, err error) {
 	s := &service{level: level, load: load}
 	if s.parts, err = openParts(cfg, logger); err != nil {
 		return nil, err
