@@ -34,6 +34,7 @@ type world struct {
 	rng      *rand.Rand
 	proc     *process
 	takesAll atomic.Bool // the destination takes what it refused before
+	cutting  atomic.Bool // the file system is being cut off
 
 	mu     sync.Mutex
 	stored []storedAt
@@ -147,6 +148,9 @@ func (w *world) post(rng *rand.Rand, count, pad int) bool {
 	defer res.Body.Close()
 	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusAccepted {
 		return false
+	}
+	if w.cutting.Load() {
+		return false // without power nobody would have heard it
 	}
 	w.ledger.ack(events, w.mark("acked"))
 	return true
