@@ -77,6 +77,10 @@ crash: ## kill the real service CRASH_KILLS (20) times under load and count even
 torture: ## try every fault for BUDGET (10m) and print one table; SEED repeats a run
 	$(GO) test ./cmd/weir -run '^TestTorture$$' -count=1 -v -timeout 0 -torture.budget=$(BUDGET) -torture.seed=$(SEED)
 
+.PHONY: mutants
+mutants: ## put known bugs back in, and show which test catches each
+	$(GO) run ./wal/waltest/mutants
+
 .PHONY: bench
 bench: ## measure; results belong into docs/benchmarks.md
 	$(GO) run ./bench
