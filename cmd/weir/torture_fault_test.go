@@ -100,6 +100,7 @@ func newFaultRun(tt *torture, t *testing.T, judges *cutJudges, seed uint64, faul
 	w.fs.SetFaults(faults...)
 	for _, f := range faults {
 		w.ledger.damaged = w.ledger.damaged || f.Kind == cutfs.Read // a sector that cannot be read is damage
+		w.ledger.alarms = w.ledger.alarms || f.Kind == cutfs.SyncFile
 	}
 	v := verdict{}
 	if err := w.shortLife(); err != nil {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"testing"
 	"time"
 
@@ -147,6 +146,3 @@ func readLetters(cfg *Config) (letters []tortureLetter, err error) {
 	}
 	return letters, nil
 }
-
-// told reports whether the service said something.
-func (r *recovery) told(what string) bool { return strings.Contains(r.log, what) }
