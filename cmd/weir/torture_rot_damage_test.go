@@ -28,6 +28,9 @@ const sectorBytes = 512
 type damage struct {
 	what  string
 	files map[string][]byte // those that are other than in the base; nil: gone
+	// several says that two files suffered at once: one may have been the only witness of what the other lost, or holds
+	// now what was another's. weir has to start and to deliver what it finds, once.
+	several bool
 }
 
 // damages does everything else to the files, and starts the whole service each time.
@@ -84,6 +87,9 @@ func (b *rotBase) judge(tt *torture, judges *cutJudges, d damage) {
 			spare = b.spareLife
 		}
 		v = b.ledger.judge(1, rec.aftermath, spare)
+		if d.several {
+			v.lost, v.invented = nil, nil
+		}
 	}
 	tt.try(1)
 	tt.judge(v, func(to string) error {
@@ -101,7 +107,7 @@ func (b *rotBase) truncations() (all []damage) {
 			if path == "weir.db" && n%sectorBytes > 1 {
 				continue
 			}
-			all = append(all, damage{fmt.Sprintf("%s cut to %d bytes", path, n), map[string][]byte{path: content[:n]}})
+			all = append(all, damage{fmt.Sprintf("%s cut to %d bytes", path, n), map[string][]byte{path: content[:n]}, false})
 		}
 	}
 	return all
@@ -116,7 +122,7 @@ func (b *rotBase) sectors() (all []damage) {
 			edit := func(what string, change func(c []byte)) {
 				c := slices.Clone(content)
 				change(c)
-				all = append(all, damage{fmt.Sprintf("%s, bytes %d to %d %s", path, at, end, what), map[string][]byte{path: c}})
+				all = append(all, damage{fmt.Sprintf("%s, bytes %d to %d %s", path, at, end, what), map[string][]byte{path: c}, false})
 			}
 			edit("zeroed", func(c []byte) { clear(c[at:end]) })
 			if next := end + sectorBytes; next <= len(content) {
@@ -133,7 +139,7 @@ func (b *rotBase) sectors() (all []damage) {
 // wholeFiles loses, empties, doubles, renames and exchanges files, and brings back older ones.
 func (b *rotBase) wholeFiles() (all []damage) {
 	add := func(files map[string][]byte, what string, args ...any) {
-		all = append(all, damage{fmt.Sprintf(what, args...), files})
+		all = append(all, damage{fmt.Sprintf(what, args...), files, strings.Contains(what, "%s and %s")})
 	}
 	paths := b.paths()
 	for i, path := range paths {
@@ -164,7 +170,7 @@ func (b *rotBase) databaseFlips() (all []damage) {
 		c := slices.Clone(b.files["weir.db"])
 		bit := b.rng.IntN(8)
 		c[at] ^= 1 << bit
-		all = append(all, damage{fmt.Sprintf("bit %d of byte %d of weir.db flipped", bit, at), map[string][]byte{"weir.db": c}})
+		all = append(all, damage{fmt.Sprintf("bit %d of byte %d of weir.db flipped", bit, at), map[string][]byte{"weir.db": c}, false})
 	}
 	return all
 }
@@ -179,7 +185,7 @@ func (b *rotBase) letterFlips() (all []damage) {
 			c := slices.Clone(b.files[path])
 			bit := b.rng.IntN(8)
 			c[at] ^= 1 << bit
-			all = append(all, damage{fmt.Sprintf("bit %d of byte %d of %s flipped", bit, at, path), map[string][]byte{path: c}})
+			all = append(all, damage{fmt.Sprintf("bit %d of byte %d of %s flipped", bit, at, path), map[string][]byte{path: c}, false})
 		}
 	}
 	return all
