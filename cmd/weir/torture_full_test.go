@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fullDisk is one way in which a disk runs full.
+// fullDiskCase is one way in which a disk runs full.
 type fullDiskCase struct {
 	name  string
 	mount string // options of the tmpfs
