@@ -29,7 +29,7 @@ type damage struct {
 	what  string
 	files map[string][]byte // those that are other than in the base; nil: gone
 	// several says that two files suffered at once: one may have been the only witness of what the other lost, or holds
-	// now what was another's. weir has to start and to deliver what it finds, once.
+	// now what was another's. weir has to start, to deliver what it finds, and to stop.
 	several bool
 }
 
@@ -88,7 +88,7 @@ func (b *rotBase) judge(tt *torture, judges *cutJudges, d damage) {
 		}
 		v = b.ledger.judge(1, rec.aftermath, spare)
 		if d.several {
-			v.lost, v.invented = nil, nil
+			v = verdict{}
 		}
 	}
 	tt.try(1)
