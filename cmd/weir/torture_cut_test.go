@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/weirlog/weir/flush/elastic/elastictest"
 	"github.com/weirlog/weir/wal/waltest/cutfs"
@@ -24,7 +25,8 @@ func tortureCut(tt *torture) {
 		seed := tt.seed + uint64(round)
 		var w *world
 		ok := tt.Run(fmt.Sprintf("record %d", round), func(t *testing.T) {
-			w = newWorld(tt, t, rand.New(rand.NewPCG(seed, 1)), cutfs.Options{})
+			// A slow fsync gives an answer that does not wait for it the time to arrive first.
+			w = newWorld(tt, t, rand.New(rand.NewPCG(seed, 1)), cutfs.Options{SyncDelay: 2 * time.Millisecond})
 			w.live()
 		})
 		if !ok || w == nil || tt.skipped > 0 {
