@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,6 +61,7 @@ type process struct {
 	cmd    *exec.Cmd
 	ingest string // base URL
 	admin  string
+	ready  chan struct{}
 	exited chan struct{}
 	err    error // of Wait; set when exited is closed
 
@@ -80,8 +82,20 @@ func startWeir(t testing.TB, dataDir string, env ...string) *process {
 
 func tryStartWeir(t testing.TB, dataDir string, env ...string) (*process, error) {
 	t.Helper()
-	p := &process{t: t, exited: make(chan struct{})}
-	p.cmd = exec.Command(weirBinary(t), "serve")
+	p, err := launchWeir(t, nil, dataDir, env...)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.awaitReady()
+}
+
+// launchWeir runs `weir serve` and does not wait for it. launcher, which may be nil, is a command that runs the
+// command behind it, under limits for example.
+func launchWeir(t testing.TB, launcher []string, dataDir string, env ...string) (*process, error) {
+	t.Helper()
+	p := &process{t: t, ready: make(chan struct{}), exited: make(chan struct{})}
+	args := append(slices.Clone(launcher), weirBinary(t), "serve")
+	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Env = append(weirEnv(dataDir), env...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -91,16 +105,22 @@ func tryStartWeir(t testing.TB, dataDir string, env ...string) (*process, error)
 		return nil, err
 	}
 	t.Cleanup(p.kill)
-	ready := make(chan struct{})
-	go p.follow(stderr, ready)
+	go p.follow(stderr)
+	return p, nil
+}
+
+// awaitReady waits until the process serves.
+func (p *process) awaitReady() error {
+	patience := time.NewTimer(30 * time.Second)
+	defer patience.Stop()
 	select {
-	case <-ready:
-		return p, nil
+	case <-p.ready:
+		return nil
 	case <-p.exited:
-		return nil, fmt.Errorf("weir serve ended: %v\n%s", p.err, p.logged())
-	case <-time.After(30 * time.Second):
+		return fmt.Errorf("weir serve ended: %v\n%s", p.err, p.logged())
+	case <-patience.C:
 		p.kill()
-		return nil, fmt.Errorf("weir serve is not ready after 30s\n%s", p.logged())
+		return fmt.Errorf("weir serve is not ready after 30s\n%s", p.logged())
 	}
 }
 
@@ -113,7 +133,7 @@ func weirEnv(dataDir string) []string {
 }
 
 // follow reads the process's log to its end and notices when it says that it is ready.
-func (p *process) follow(stderr io.Reader, ready chan<- struct{}) {
+func (p *process) follow(stderr io.Reader) {
 	lines := bufio.NewScanner(stderr)
 	lines.Buffer(nil, 1<<20)
 	said := false
@@ -125,7 +145,7 @@ func (p *process) follow(stderr io.Reader, ready chan<- struct{}) {
 		var entry struct{ Msg, Ingest, Admin string }
 		if !said && json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Msg == "weir is ready" {
 			p.ingest, p.admin, said = "http://"+entry.Ingest, entry.Admin, true
-			close(ready)
+			close(p.ready)
 		}
 	}
 	p.err = p.cmd.Wait()

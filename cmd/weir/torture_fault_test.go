@@ -169,7 +169,7 @@ func (w *world) keepSaid() {
 
 // drained waits until nothing is unsettled and an event is taken again. A process that ended is started again.
 func (w *world) drained() error {
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(w.patience)
 	defer deadline.Stop()
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()

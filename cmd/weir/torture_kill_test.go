@@ -9,129 +9,246 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
-
-	"github.com/weirlog/weir/flush/elastic/elastictest"
+	"time"
 )
 
 var tortureKills = flag.Int("torture.kills", 0, "so many kills of the service instead of as many as there is time for")
 
+// killsOfOne is how many lives a data directory has before it is judged.
+const killsOfOne = 40
+
+// killRate is what the kill kind says about the load that it made.
+type killRate struct {
+	kills, unready, events, replays atomic.Int64
+	loaded                          atomic.Int64 // nanoseconds
+}
+
 // tortureKill ends the whole service in the middle of its work: with SIGKILL while the destination fails in every way and
 // replays run, with SIGTERM, with a second signal, and by the kernel when memory runs out.
 func tortureKill(tt *torture) {
-	tt.Run("SIGTERM", tt.lives(func(c *crashTest) {
-		for i := range 2 {
-			c.orderly(i)
-			tt.try(1)
-		}
-		for _, d := range c.es.Docs() {
-			if d.Attempts != 1 {
-				tt.judge(verdict{doubled: []string{fmt.Sprintf("document %s was sent %d times", d.ID, d.Attempts)}}, nil, "SIGTERM under load")
-			}
-		}
-	}))
-	tt.Run("second signal", tt.lives(func(c *crashTest) {
-		c.es.SetChaos(elastictest.Chaos{Unavailable: 1}) // so that the first one waits
-		c.life(0, false, func(p *process) {
-			for range 2 {
-				if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-					c.t.Error(err)
-				}
-				p.awaitLog("stopping")
-			}
-			<-p.exited
-		})
-		tt.try(1)
-	}))
-	tt.Run("out of memory", func(t *testing.T) { tortureMemory(tt, t) })
-	tt.Run("SIGKILL", tt.lives(func(c *crashTest) {
+	rate := &killRate{}
+	defer rate.tell(tt)
+	cycles, kills := 1, 3
+	if !tt.quick() {
+		cycles, kills = 5, killsOfOne
+	}
+	left := *tortureKills
+	for round := range tt.rounds(1) {
+		rng := func(way uint64) *rand.Rand { return rand.New(rand.NewPCG(tt.seed+uint64(round), way)) }
+		run := func(name string, f func(*testing.T)) { tt.Run(fmt.Sprintf("%d %s", round, name), f) }
+		run("SIGTERM", func(t *testing.T) { tt.stops(t, rng(1), round, cycles) })
+		run("second signal", func(t *testing.T) { tt.secondSignal(t, rng(2), round) })
+		run("out of memory", func(t *testing.T) { tt.outOfMemory(t, rng(3), round) })
 		if *tortureKills > 0 {
-			for i := range *tortureKills {
-				c.round(i)
-				tt.try(1)
-			}
-			return
+			break
 		}
-		for i := range tt.rounds(3) {
-			c.round(i)
-			tt.try(1)
+		run("SIGKILL", func(t *testing.T) { tt.kills(t, rng(4), round, kills, rate) })
+	}
+	for round := 0; left > 0; round++ {
+		n := min(left, killsOfOne)
+		left -= n
+		tt.Run(fmt.Sprintf("%d SIGKILL", round), func(t *testing.T) {
+			tt.kills(t, rand.New(rand.NewPCG(tt.seed+uint64(round), 4)), round, n, rate)
+		})
+	}
+}
+
+func (r *killRate) tell(tt *torture) {
+	if loaded := time.Duration(r.loaded.Load()); loaded > 0 {
+		tt.note("SIGKILL: %d kills, %d of them before weir was ready; %d events acknowledged, %.0f a second; %d replays",
+			r.kills.Load(), r.unready.Load(), r.events.Load(), float64(r.events.Load())/loaded.Seconds(), r.replays.Load())
+	}
+}
+
+// kills ends a service with SIGKILL again and again, now and then while it starts, and judges what is left at the end.
+func (tt *torture) kills(t *testing.T, rng *rand.Rand, round, kills int, rate *killRate) {
+	w := newLoadedWorld(t, rng, filepath.Join(t.TempDir(), "data"))
+	v := verdict{}
+	for i := range kills {
+		w.fails()
+		if err := w.killed(i%5 == 1, rate); err != nil {
+			v.byHand = append(v.byHand, err.Error())
+			break
 		}
-	}))
+		tt.try(1)
+	}
+	if v.ok() {
+		v = w.settle()
+	}
+	tt.judge(v, w.keep, "SIGKILL, round %d, %d kills; it said:\n%s", round, kills, w.tail())
 }
 
-// lives gives a test that ends a service as end says, then lets it settle everything, and counts.
-func (tt *torture) lives(end func(*crashTest)) func(*testing.T) {
-	return func(t *testing.T) { tt.livesOf(newCrashTest(t, tt.seed), end) }
+// killed is one life that SIGKILL ends.
+func (w *world) killed(unready bool, rate *killRate) error {
+	if err := w.launch(); err != nil {
+		return err
+	}
+	rate.kills.Add(1)
+	defer w.keepSaid()
+	defer func() { w.proc.kill() }()
+	if unready {
+		rate.unready.Add(1)
+		return w.until(time.Duration(w.rng.IntN(60)) * time.Millisecond)
+	}
+	if err := w.proc.awaitReady(); err != nil {
+		return err
+	}
+	l := w.load(usualClients)
+	l.replaying(&rate.replays)
+	err := w.until(time.Duration(20+w.rng.IntN(500)) * time.Millisecond)
+	ended := time.Now()
+	w.proc.kill()
+	rate.loaded.Add(int64(l.stop(ended)))
+	rate.events.Add(l.acked.Load())
+	return err
 }
 
-func (tt *torture) livesOf(c *crashTest, end func(*crashTest)) {
-	end(c)
-	c.settleAll()
-	lost, doubled := c.judge(1)
-	tt.mu.Lock()
-	defer tt.mu.Unlock()
-	tt.lost += lost
-	tt.doubled += doubled
+// until waits for the moment at which the process is to be ended. It must not end by itself before.
+func (w *world) until(d time.Duration) error {
+	moment := time.NewTimer(d)
+	defer moment.Stop()
+	select {
+	case <-moment.C:
+		return nil
+	case <-w.proc.exited:
+		return fmt.Errorf("weir ended by itself: %v", w.proc.err)
+	}
 }
 
-// tortureMemory gives the service so little memory that the kernel kills it.
-func tortureMemory(tt *torture, t *testing.T) {
-	group, err := newMemoryGroup(t, 8<<20)
+// stops ends a service with SIGTERM under load, with a destination that answers: it exits with 0, and nothing is sent
+// twice, neither then nor by the lives that follow.
+func (tt *torture) stops(t *testing.T, rng *rand.Rand, round, cycles int) {
+	w := newLoadedWorld(t, rng, filepath.Join(t.TempDir(), "data"), "WEIR_SHUTDOWN_TIMEOUT=1m")
+	v := verdict{}
+	for range cycles {
+		if err := w.stoppedUnderLoad(); err != nil {
+			v.byHand = append(v.byHand, err.Error())
+			break
+		}
+		tt.try(1)
+	}
+	if n := w.resent.Load(); n > 0 {
+		v.doubled = append(v.doubled, fmt.Sprintf("%d documents were sent again", n))
+	}
+	if v.ok() {
+		v = w.settle()
+	}
+	tt.judge(v, w.keep, "SIGTERM under load, round %d, %d cycles; it said:\n%s", round, cycles, w.tail())
+}
+
+func (w *world) stoppedUnderLoad() error {
+	if err := w.start(); err != nil {
+		return err
+	}
+	l := w.load(usualClients)
+	defer func() { l.stop(time.Now()) }()
+	if err := w.until(time.Duration(50+w.rng.IntN(500)) * time.Millisecond); err != nil {
+		return err
+	}
+	return w.stopped()
+}
+
+// secondSignal ends a service with two signals. After the first it waits for the destination, for an hour if need be, so
+// that only the second can be what ends it.
+func (tt *torture) secondSignal(t *testing.T, rng *rand.Rand, round int) {
+	w := newLoadedWorld(t, rng, filepath.Join(t.TempDir(), "data"), "WEIR_SHUTDOWN_TIMEOUT=1h")
+	v := verdict{}
+	if err := w.signalledTwice(); err != nil {
+		v.byHand = append(v.byHand, err.Error())
+	} else {
+		v = w.settle()
+	}
+	tt.try(1)
+	tt.judge(v, w.keep, "second signal, round %d; it said:\n%s", round, w.tail())
+}
+
+func (w *world) signalledTwice() error {
+	w.away(true)
+	if err := w.start(); err != nil {
+		return err
+	}
+	if !w.post(w.rng, 20, 100) { // so that there is something to wait for
+		return errors.New("it takes no events")
+	}
+	l := w.load(usualClients)
+	defer func() { l.stop(time.Now()) }()
+	if err := w.until(time.Duration(20+w.rng.IntN(300)) * time.Millisecond); err != nil {
+		return err
+	}
+	if err := w.proc.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	w.proc.awaitLog("stopping")
+	if err := w.until(time.Duration(w.rng.IntN(100)) * time.Millisecond); err != nil {
+		return err
+	}
+	if err := w.terminate(); err != nil {
+		return err
+	}
+	if code := w.proc.cmd.ProcessState.ExitCode(); code != exitFailed {
+		return fmt.Errorf("exit code %d after a second signal", code)
+	}
+	return nil
+}
+
+// tail is the end of what the processes said.
+func (w *world) tail() string {
+	const most = 4 << 10
+	return w.said[max(0, len(w.said)-most):]
+}
+
+// outOfMemory has the kernel kill a service whose memory it no longer gets, and starts it again without a bound.
+func (tt *torture) outOfMemory(t *testing.T, rng *rand.Rand, round int) {
+	group, err := newMemoryGroup(t)
 	if err != nil {
 		tt.skip(1, "out of memory: %v", err)
 		return
 	}
-	c := newCrashTest(t, tt.seed)
-	c.env = append(c.env, "GOGC=400")
-	c.started = func(p *process) {
-		if err := group.add(p.cmd.Process.Pid); err != nil {
-			t.Fatal(err)
-		}
-	}
-	killed := false
-	tt.livesOf(c, func(c *crashTest) {
-		c.rng = rand.New(rand.NewPCG(tt.seed, 5))
-		for i := 0; i < 20 && !killed; i++ {
-			c.life(i, false, func(p *process) {
-				select {
-				case <-p.exited:
-					killed = strings.Contains(fmt.Sprint(p.err), "killed")
-				default:
-					p.kill()
-				}
-			})
-		}
-		c.started = nil
-	})
-	if !killed {
-		tt.skip(1, "out of memory: the service stayed within 8 MiB")
+	w := newLoadedWorld(t, rng, filepath.Join(t.TempDir(), "data"))
+	v := verdict{}
+	switch err := w.starved(group); {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		tt.skip(1, "out of memory: %v", err)
 		return
+	case err != nil:
+		v.byHand = append(v.byHand, err.Error())
+	default:
+		v = w.settle()
 	}
 	tt.try(1)
+	tt.judge(v, w.keep, "out of memory, round %d; it said:\n%s", round, w.tail())
 }
 
-// memoryGroup is a cgroup that bounds memory.
-type memoryGroup struct{ dir string }
-
-func newMemoryGroup(t *testing.T, limit int) (*memoryGroup, error) {
-	parent, file := "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
-	if _, err := os.Stat(filepath.Join(parent, file)); err != nil {
-		parent, file = "/sys/fs/cgroup", "memory.max"
+// starved is a life in a memory group whose limit is lowered until the kernel kills.
+func (w *world) starved(group *memoryGroup) error {
+	w.fails()
+	if err := w.launch(); err != nil {
+		return err
 	}
-	g := &memoryGroup{filepath.Join(parent, fmt.Sprintf("weir-torture-%d", os.Getpid()))}
-	if err := os.Mkdir(g.dir, 0o755); err != nil {
-		return nil, err
+	defer w.keepSaid()
+	defer func() { w.proc.kill() }()
+	if err := group.add(w.proc.cmd.Process.Pid); err != nil {
+		return err
 	}
-	t.Cleanup(func() {
-		if err := os.Remove(g.dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return g, os.WriteFile(filepath.Join(g.dir, file), fmt.Append(nil, limit), 0o644)
-}
-
-func (g *memoryGroup) add(pid int) error {
-	return os.WriteFile(filepath.Join(g.dir, "cgroup.procs"), fmt.Append(nil, pid), 0o644)
+	if err := w.proc.awaitReady(); err != nil {
+		return err
+	}
+	l := w.load(clients{connections: 12, from: 100, to: 3000, pad: 400}) // large bodies take memory
+	defer func() { w.proc.kill(); l.stop(time.Now()) }()
+	if err := w.until(time.Duration(50+w.rng.IntN(200)) * time.Millisecond); err != nil {
+		return err
+	}
+	if err := group.squeeze(w.proc.exited); err != nil {
+		return err
+	}
+	if killed, err := group.kills(); err != nil || killed == 0 {
+		return fmt.Errorf("it ended with %v, and the kernel killed %d (%v)", w.proc.err, killed, err)
+	}
+	if st, ok := w.proc.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || st.Signal() != syscall.SIGKILL {
+		return fmt.Errorf("out of memory it ended with %v", w.proc.err)
+	}
+	return nil
 }

@@ -41,6 +41,7 @@ type ledger struct {
 	mu     sync.Mutex
 	events map[int]*tortureEvent
 	last   int
+	mix    []string // kinds, each as often as it is made
 	// damaged says that bytes were damaged on purpose: as many events may be missing as letters stand for damage.
 	damaged bool
 	// alarms says that damage may be told of though nobody misses anything: an fsync failed before a restart, and what
@@ -48,9 +49,9 @@ type ledger struct {
 	alarms bool
 }
 
-func newLedger() *ledger { return &ledger{events: map[int]*tortureEvent{}} }
+func newLedger() *ledger { return &ledger{events: map[int]*tortureEvent{}, mix: tortureMix} }
 
-// tortureMix gives the kinds of events, each as often as it is made.
+// tortureMix makes many events that end in an unusual way.
 var tortureMix = []string{"plain", "plain", "plain", "plain", "plain", "plain", "split", "drop", "fail", "refused", "bad"}
 
 // make makes count events with random kinds and sizes and notes that they are sent at the given time. pad bounds
@@ -58,7 +59,7 @@ var tortureMix = []string{"plain", "plain", "plain", "plain", "plain", "plain", 
 func (l *ledger) make(rng *rand.Rand, count, pad, at int) []*tortureEvent {
 	made := make([]*tortureEvent, count)
 	for i := range made {
-		made[i] = l.add(tortureMix[rng.IntN(len(tortureMix))], rng.IntN(pad+1), at)
+		made[i] = l.add(l.mix[rng.IntN(len(l.mix))], rng.IntN(pad+1), at)
 	}
 	return made
 }
@@ -149,6 +150,8 @@ func (l *ledger) judge(at int, a aftermath, spare map[int]bool) verdict {
 			v.doubled = append(v.doubled, fmt.Sprintf("event %d (%s): %d documents and %d letters", e.n, e.kind, have, letter))
 		case e.kind == "split" && have > 0 && parts[e.n] != 1<<have-1:
 			v.doubled = append(v.doubled, fmt.Sprintf("event %d (%s): parts %b", e.n, e.kind, parts[e.n]))
+		case !known && have > 0 && have < want && letter == 0 && e.removed == 0: // what was delivered in part was durable
+			missing = append(missing, fmt.Sprintf("event %d (%s), not acknowledged: %d documents of %d, no letter", e.n, e.kind, have, want))
 		case !known || spare[e.n] || letter == 1 || e.kind == "drop":
 		case e.removed != 0 && e.removed <= at: // somebody asked for it to be gone
 		case have < want || want == 0:

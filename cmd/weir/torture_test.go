@@ -98,7 +98,7 @@ type torture struct {
 	mu                                                         sync.Mutex
 	tried, lost, invented, doubled, unnoticed, byHand, skipped int
 	failures                                                   int
-	reasons                                                    []string
+	reasons                                                    []string // lines below the kind's own in the table
 }
 
 // quick says that this is the small share, which does a fixed amount of work.
@@ -137,6 +137,13 @@ func (tt *torture) skip(n int, format string, args ...any) {
 		}
 	}
 	tt.reasons = append(tt.reasons, why)
+}
+
+// note adds a line to the table: a figure that counts tell nothing of.
+func (tt *torture) note(format string, args ...any) {
+	tt.mu.Lock()
+	defer tt.mu.Unlock()
+	tt.reasons = append(tt.reasons, fmt.Sprintf(format, args...))
 }
 
 // verdict is what a judge found wrong with one unit; each entry says what. The zero value finds nothing.

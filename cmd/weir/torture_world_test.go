@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/weirlog/weir/flush/elastic/elastictest"
 	"github.com/weirlog/weir/wal/waltest/cutfs"
@@ -30,11 +32,14 @@ type world struct {
 	dataDir  string
 	said     string // the logs of processes that ended
 	environ  []string
+	launcher []string      // runs weir, under limits for example; nil: nothing does
+	patience time.Duration // for all to be settled
 	client   *http.Client
 	rng      *rand.Rand
 	proc     *process
-	takesAll atomic.Bool // the destination takes what it refused before
-	cutting  atomic.Bool // the file system is being cut off
+	takesAll atomic.Bool  // the destination takes what it refused before
+	resent   atomic.Int64 // documents that came to the destination again
+	cutting  atomic.Bool  // the file system is being cut off
 
 	mu     sync.Mutex
 	stored []storedAt
@@ -70,7 +75,8 @@ func newWorld(tt *torture, t *testing.T, rng *rand.Rand, opts cutfs.Options) *wo
 
 // newWorldIn makes a world whose data directory is anywhere.
 func newWorldIn(t *testing.T, dataDir string, rng *rand.Rand) *world {
-	w := &world{T: t, ledger: newLedger(), dataDir: dataDir, backing: filepath.Dir(dataDir), client: &http.Client{Transport: &http.Transport{}}, rng: rng, ids: map[string]bool{}}
+	w := &world{T: t, ledger: newLedger(), dataDir: dataDir, backing: filepath.Dir(dataDir), rng: rng, ids: map[string]bool{}, patience: 20 * time.Second}
+	w.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: time.Minute}
 	t.Cleanup(w.client.CloseIdleConnections)
 	w.es = elastictest.Start(t, elastictest.Options{Item: w.receive})
 	w.environ = tortureEnviron(w.es.URL(), tortureScriptFile(t))
@@ -99,13 +105,23 @@ func (w *world) judgeAll() verdict {
 	if err != nil {
 		return verdict{byHand: []string{err.Error()}}
 	}
-	return w.ledger.judge(w.now(), aftermath{docs: w.storedBefore(w.now()), letters: letters}, nil)
+	docs := w.es.Docs()
+	if w.fs != nil {
+		docs = w.storedBefore(w.now())
+	}
+	return w.ledger.judge(w.now(), aftermath{docs: docs, letters: letters}, nil)
 }
 
 // receive is the destination's side of a document. It notes what will be stored.
 func (w *world) receive(it elastictest.Item) elastictest.Answer {
+	if it.Attempt > 1 {
+		w.resent.Add(1)
+	}
 	if a := refuseRefused(it); a.Status != 0 && !w.takesAll.Load() {
 		return a
+	}
+	if w.fs == nil { // nobody asks for an earlier time
+		return elastictest.Answer{}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -131,29 +147,66 @@ func (w *world) storedBefore(at int) []elastictest.Doc {
 }
 
 func (w *world) start() error {
-	p, err := tryStartWeir(w.T, w.dataDir, w.environ...)
-	w.proc = p
+	if err := w.launch(); err != nil {
+		return err
+	}
+	return w.proc.awaitReady()
+}
+
+// launch starts a process and does not wait for it.
+func (w *world) launch() error {
+	p, err := launchWeir(w.T, w.launcher, w.dataDir, w.environ...)
+	if err == nil {
+		w.proc = p
+	}
 	return err
+}
+
+// reply is the answer to a body.
+type reply struct {
+	err        error // there was none, or not the whole of it
+	status     int
+	code       string // of a refusal
+	retryAfter string
 }
 
 // post sends count events as one body and reports whether they were acknowledged.
 func (w *world) post(rng *rand.Rand, count, pad int) bool {
+	r := w.send(rng, count, pad)
+	return r.err == nil && r.status == http.StatusAccepted
+}
+
+// send sends count events as one body, and one that is good: a body without any is refused whole.
+func (w *world) send(rng *rand.Rand, count, pad int) reply {
 	at := w.mark("sent")
 	events := w.ledger.make(rng, count, pad, at)
-	events = append(events, w.ledger.makeKind("plain", at)) // a body without any good event is refused whole
-	res, err := w.client.Post(w.proc.ingest+"/ingest", "application/x-ndjson", bytes.NewReader(tortureBody(events)))
+	return w.sendEvents(append(events, w.ledger.makeKind("plain", at)))
+}
+
+// sendEvents sends the events as one body. The last has no line end, so that a body that is refused whole is the event.
+func (w *world) sendEvents(events []*tortureEvent) reply {
+	body := bytes.TrimSuffix(tortureBody(events), []byte("\n"))
+	res, err := w.client.Post(w.proc.ingest+"/ingest", "application/x-ndjson", bytes.NewReader(body))
 	if err != nil {
-		return false
+		return reply{err: err}
 	}
 	defer res.Body.Close()
-	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusAccepted {
-		return false
+	r := reply{status: res.StatusCode, retryAfter: res.Header.Get("Retry-After")}
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return reply{err: err}
 	}
-	if w.cutting.Load() {
-		return false // without power nobody would have heard it
+	if w.cutting.Load() { // without power nobody would have heard it
+		return reply{err: errors.New("cut")}
 	}
-	w.ledger.ack(events, w.mark("acked"))
-	return true
+	if r.status == http.StatusAccepted {
+		w.ledger.ack(events, w.mark("acked"))
+		return r
+	}
+	var refusal struct{ Error struct{ Code string } }
+	r.err = json.Unmarshal(answer, &refusal)
+	r.code = refusal.Error.Code
+	return r
 }
 
 // postAll sends bodies over several connections at a time and returns how many were acknowledged.
