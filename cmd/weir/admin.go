@@ -156,7 +156,9 @@ const (
 func (s *adminServer) Run(ctx context.Context) error {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	bound := &connectionBound{most: maxAdminConnections}
 	server := &http.Server{
+		ConnState:         bound.follow,
 		Handler:           s.admin.guard(s.listener.Addr(), s.admin.handler()),
 		ReadHeaderTimeout: adminHeaderTimeout, ReadTimeout: adminReadTimeout,
 		WriteTimeout: adminWriteTimeout, IdleTimeout: adminIdleTimeout, MaxHeaderBytes: adminHeaderBytes,
