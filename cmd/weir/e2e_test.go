@@ -266,7 +266,7 @@ func TestServe_RestoredCopyDoesNotHideNewEvents(t *testing.T) {
 // TestServe_FirstStartThatWasCut goes on with what a power cut during the very first start may leave: any one
 // of the names that weir makes.
 func TestServe_FirstStartThatWasCut(t *testing.T) {
-	for _, name := range []string{"LOCK", "weir.db.new", "weir.db", "RESERVE"} {
+	for _, name := range []string{"LOCK", "weir.db.new", "weir.db", "RESERVE", "RESERVE.1"} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o640); err != nil {
 			t.Fatal(err)

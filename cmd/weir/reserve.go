@@ -19,11 +19,15 @@ import (
 // Tests that start thousands of services make it small.
 var reserveBytes int64 = 8 << 20
 
-// reserve is a file that is given up when the disk is so full that not even the checkpoint can be
+// reserveNames is how many empty files the reserve has beside the large one. A start makes a segment for each of three
+// logs, and perhaps a copy of damaged bytes and a new weir.db: with no inode left it could make none of them.
+const reserveNames = 4
+
+// reserve is some files that are given up when the disk is so full that not even the checkpoint can be
 // written: without the checkpoint nothing is reclaimed, and without reclaim the disk stays full.
 // wal.min_free_bytes keeps weir itself from filling the disk; this is for when others do.
 type reserve struct {
-	path   string
+	path   string // of the large file; the others have its name and a number
 	logger *slog.Logger
 
 	mu   sync.Mutex
@@ -45,10 +49,29 @@ func holdReserve(dir string, logger *slog.Logger) *reserve {
 	return r
 }
 
-// take makes the file, unless it is there. Having none is a pity and no failure.
+// names returns the paths of the empty files.
+func (r *reserve) names() []string {
+	names := make([]string, reserveNames)
+	for i := range names {
+		names[i] = fmt.Sprintf("%s.%d", r.path, i+1)
+	}
+	return names
+}
+
+// take makes the files, unless they are there. Having none is a pity and no failure.
 func (r *reserve) take() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, name := range r.names() {
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o640)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil {
+			r.logger.Warn("no room for the reserve that keeps delivery going on a full disk", "path", name, "error", err)
+			return
+		}
+	}
 	if info, err := os.Stat(r.path); err == nil && info.Size() == reserveBytes {
 		r.held = true
 		return
@@ -102,6 +125,11 @@ func (r *reserve) giveUp() bool {
 	if err := os.Remove(r.path); err != nil {
 		r.logger.Error("the reserve cannot be given up", "path", r.path, "error", err)
 		return false
+	}
+	for _, name := range r.names() {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			r.logger.Warn("a part of the reserve cannot be given up", "path", name, "error", err)
+		}
 	}
 	r.held = false
 	r.logger.Warn("the disk is full: the reserve was given up so that weir can start, write its checkpoint and reclaim the log", "bytes", reserveBytes)

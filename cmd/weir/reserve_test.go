@@ -59,6 +59,21 @@ func TestReserve_IsGivenUpForTheCheckpointOnAFullDisk(t *testing.T) {
 	}
 }
 
+// TestReserve_HoldsInodes: a start on a disk without inodes needs several.
+func TestReserve_HoldsInodes(t *testing.T) {
+	dir := t.TempDir()
+	r := newReserve(dir, slog.New(slog.DiscardHandler))
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1+reserveNames {
+		t.Errorf("the reserve has %d files, %v", len(files), err)
+	}
+	if !r.giveUp() {
+		t.Error("the reserve was not given up")
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
+		t.Errorf("%d files of the reserve are left, %v", len(files), err)
+	}
+}
+
 func TestReserve_IsKeptWhenSomethingElseFails(t *testing.T) {
 	r := newReserve(t.TempDir(), slog.New(slog.DiscardHandler))
 	c := &reservedCheckpoint{Checkpoint: failingCheckpoint{}, reserve: r}

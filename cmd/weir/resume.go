@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/weirlog/weir/flush/checkpoint"
@@ -99,7 +100,7 @@ func refuseForeignDir(dir dataLayout) error {
 	}
 	// Any name of ours will do: a power cut during the first start may leave only the later ones.
 	for _, e := range entries {
-		if slices.Contains([]string{"LOCK", "wal", "weir.db", "weir.db.new", "dead", "RESERVE", "repair", "store"}, e.Name()) || e.Name() == "lost+found" && len(entries) == 1 {
+		if slices.Contains([]string{"LOCK", "wal", "weir.db", "weir.db.new", "dead", "repair", "store"}, e.Name()) || strings.HasPrefix(e.Name(), "RESERVE") || e.Name() == "lost+found" && len(entries) == 1 {
 			return nil
 		}
 	}

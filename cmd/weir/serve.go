@@ -106,16 +106,16 @@ type service struct {
 // openService builds the service. On a disk that is full to the last byte it gives the reserve up: a start writes
 // a little, and delivery, which makes room, comes after it.
 func openService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load func() (*Config, error)) (*service, error) {
-	s, err := buildService(cfg, logger, level, load)
+	s, err := buildService(cfg, logger, level, load, newReserve)
 	if err != nil && isDiskFull(err) && holdReserve(cfg.DataDir, logger).giveUp() {
-		s, err = buildService(cfg, logger, level, load)
+		s, err = buildService(cfg, logger, level, load, holdReserve) // what was given up is needed now, and taken again later
 	}
 	return s, err
 }
 
 // buildService builds the components in the order of their dependencies and binds the listeners. It
 // starts nothing.
-func buildService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load func() (*Config, error)) (_ *service, err error) {
+func buildService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load func() (*Config, error), openReserve func(string, *slog.Logger) *reserve) (_ *service, err error) {
 	s := &service{level: level, load: load}
 	if s.parts, err = openParts(cfg, logger); err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func buildService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load f
 	}); err != nil {
 		return nil, explainDataDir(cfg.DataDir, err)
 	}
-	s.reserve = newReserve(cfg.DataDir, logger)
+	s.reserve = openReserve(cfg.DataDir, logger)
 	if err = s.buildFlusher(); err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func buildService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load f
 		Log: s.log, Refused: refusedBodies{s.refused}, Listen: cfg.Ingest.Listen, SocketMode: os.FileMode(cfg.Ingest.SocketMode), Streams: cfg.StreamNames(),
 		MaxEventBytes: int64(cfg.Ingest.MaxEventBytes), MaxBodyBytes: int64(cfg.Ingest.MaxBodyBytes), MaxInFlightBytes: int64(cfg.Ingest.MaxInFlightBytes),
 		ReadTimeout: cfg.Ingest.ReadTimeout.Std(), IdleTimeout: cfg.Ingest.IdleTimeout.Std(), DrainTimeout: cfg.ShutdownTimeout.Std(),
-		Version: currentVersion().Version, Logger: logger.With("component", "ingest"), Metrics: ingest.NewMetrics(s.registry),
+		Version: currentVersion().Version, Logger: logger, Metrics: ingest.NewMetrics(s.registry),
 	}); err != nil {
 		return nil, err
 	}
