@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -123,6 +124,9 @@ func (w *world) runFull(c *fullCase) error {
 		w.keepSaid()
 		if err := w.start(); err != nil {
 			return fmt.Errorf("it does not start on a full disk: %w", err)
+		}
+		if _, err := os.Stat(filepath.Join(w.dataDir, "RESERVE")); err == nil && strings.Contains(w.proc.logged(), "the reserve was given up") {
+			return errors.New("what was given up for the start was taken again before it was used")
 		}
 	}
 	life := w.proc

@@ -22,8 +22,8 @@ const killsOfOne = 40
 
 // killRate is what the kill kind says about the load that it made.
 type killRate struct {
-	kills, unready, events, replays atomic.Int64
-	loaded                          atomic.Int64 // nanoseconds
+	kills, early, events, replays atomic.Int64
+	loaded                        atomic.Int64 // nanoseconds
 }
 
 // tortureKill ends the whole service in the middle of its work: with SIGKILL while the destination fails in every way and
@@ -58,8 +58,8 @@ func tortureKill(tt *torture) {
 
 func (r *killRate) tell(tt *torture) {
 	if loaded := time.Duration(r.loaded.Load()); loaded > 0 {
-		tt.note("SIGKILL: %d kills, %d of them before weir was ready; %d events acknowledged, %.0f a second; %d replays",
-			r.kills.Load(), r.unready.Load(), r.events.Load(), float64(r.events.Load())/loaded.Seconds(), r.replays.Load())
+		tt.note("SIGKILL: %d kills, %d of them in the first 60 ms of a life, without load; %d events acknowledged, %.0f a second; %d replays",
+			r.kills.Load(), r.early.Load(), r.events.Load(), float64(r.events.Load())/loaded.Seconds(), r.replays.Load())
 	}
 }
 
@@ -82,15 +82,15 @@ func (tt *torture) kills(t *testing.T, rng *rand.Rand, round, kills int, rate *k
 }
 
 // killed is one life that SIGKILL ends.
-func (w *world) killed(unready bool, rate *killRate) error {
+func (w *world) killed(early bool, rate *killRate) error {
 	if err := w.launch(); err != nil {
 		return err
 	}
 	rate.kills.Add(1)
 	defer w.keepSaid()
 	defer func() { w.proc.kill() }()
-	if unready {
-		rate.unready.Add(1)
+	if early {
+		rate.early.Add(1)
 		return w.until(time.Duration(w.rng.IntN(60)) * time.Millisecond)
 	}
 	if err := w.proc.awaitReady(); err != nil {
