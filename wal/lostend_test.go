@@ -19,6 +19,7 @@ func TestOpen_EndIsCut_KnownEnd(t *testing.T) {
 	if err := l.stop(); err != nil {
 		t.Fatal(err)
 	}
+	gen := l.gen
 	first := segment{seq: 1}
 	name := first.name()
 	whole, err := os.ReadFile(filepath.Join(dir, name))
@@ -40,6 +41,12 @@ func TestOpen_EndIsCut_KnownEnd(t *testing.T) {
 			}
 			r := l.NewReader(1)
 			defer r.Close()
+			intact := map[Offset]bool{} // records that lie whole before the cut
+			for pos := 0; pos < n; pos++ {
+				if rec, _, err := decodeRecord(whole[pos:n], gen, streamNames{}); err == nil {
+					intact[rec.Offset] = true
+				}
+			}
 			at := Offset(1)
 			for at <= end {
 				rec, err := r.Next(t.Context())
@@ -48,6 +55,11 @@ func TestOpen_EndIsCut_KnownEnd(t *testing.T) {
 				}
 				if rec.Offset != at {
 					t.Fatalf("offset %d, want %d", rec.Offset, at)
+				}
+				for o := rec.Offset; o <= rec.Last(); o++ {
+					if rec.Flags&FlagDamaged != 0 && intact[o] {
+						t.Errorf("offset %d is whole and was not delivered", o)
+					}
 				}
 				i := at - 1
 				if want := fmt.Sprintf("%d-%c", i/3, 'a'+i%3); rec.Flags&FlagDamaged == 0 && string(rec.Payload) != want {
