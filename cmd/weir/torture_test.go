@@ -78,11 +78,13 @@ func tortureTable(kinds []*torture) string {
 	fmt.Fprintln(w, "kind\tunits\ttried\tlost\tinvented\tdoubled\tnot noticed\tby hand\tskipped\ttook")
 	for _, tt := range kinds {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", tt.kind.name, tt.kind.units, tt.tried, tt.lost, tt.invented, tt.doubled, tt.unnoticed, tt.byHand, tt.skipped, tt.took.Round(time.Second))
-		for _, why := range tt.reasons {
-			fmt.Fprintf(w, "\t%s\n", why)
-		}
 	}
 	w.Flush() //nolint:errcheck // a bytes.Buffer never fails
+	for _, tt := range kinds {
+		for _, why := range tt.reasons {
+			fmt.Fprintf(&b, "%s: %s\n", tt.kind.name, why)
+		}
+	}
 	return b.String()
 }
 
