@@ -87,6 +87,7 @@ func (l *Log) finish() error {
 		}
 		l.lib = nil
 	}
+	err = errors.Join(err, l.mark.close())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
@@ -123,7 +124,7 @@ func (l *Log) take() *group {
 }
 
 // commit makes one group durable and answers it. The order is the promise: write, directory fsync when
-// a segment appeared, file fsync, publish, answer.
+// a segment appeared, file fsync, durable mark, publish, answer.
 func (l *Log) commit(ctx context.Context, g *group) {
 	start := time.Now()
 	c := commit{first: l.durable + 1, next: l.durable + 1, watermark: l.nextSeq - 1, tail: l.tailBytes}
@@ -146,6 +147,7 @@ func (l *Log) commit(ctx context.Context, g *group) {
 		l.recover(ctx)
 		return
 	}
+	l.mark.set(c.next - 1)
 	l.publish(&c)
 	close(g.done)
 	l.opts.Metrics.committed(len(g.requests), uint64(c.next-c.first), c.bytes, time.Since(start))

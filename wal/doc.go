@@ -18,6 +18,8 @@
 //	W6  Reclaim removes whole segments at or below the given offset, oldest first, never the active one.
 //	W7  The records of one append are delivered all or not at all: a group whose last frame is missing
 //	    is cut.
+//	W8  The durable mark is never ahead of what is durable, and after a kill never behind what was
+//	    acknowledged.
 //
 // # On disk
 //

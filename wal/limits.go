@@ -10,27 +10,29 @@ import (
 // space watches the free bytes of the log's file system. Guarded by Log.mu.
 type space struct {
 	checked time.Time
-	free    int64
+	free    int64 // when the file system was asked, less what was appended since
 	low     bool
 }
 
-// spaceInterval bounds how often the file system is asked. What can be written in between at full speed
-// is a fraction of any sensible MinFreeBytes.
+// spaceInterval bounds how often the file system is asked because of what others write.
 const spaceInterval = 100 * time.Millisecond
 
-// refusal returns ErrFull while the file system has less than least free bytes. Once refused, appends are
-// taken again only above a mark that is an eighth higher, so that the log does not flicker.
-func (s *space) refusal(dir string, least int64) error {
+// refusal returns ErrFull when an append of size bytes would leave less than least free bytes on the file system. Once
+// refused, appends are taken again only above a mark that is an eighth higher, so that the log does not flicker. What the
+// log itself appends is counted: at full speed it could fill a small disk between two looks.
+func (s *space) refusal(free func() int64, least, size int64) error {
 	if least <= 0 {
 		return nil
 	}
-	if now := time.Now(); now.Sub(s.checked) >= spaceInterval {
-		s.checked, s.free = now, freeBytes(dir)
+	s.free -= size
+	if now := time.Now(); now.Sub(s.checked) >= spaceInterval || s.free < least && !s.low {
+		s.checked, s.free = now, free()
 		if s.free < 0 {
 			s.low = false // unknown: a full disk then shows itself as a failed write
 		} else if s.low {
 			s.low = s.free < least+least/8
 		} else {
+			s.free -= size
 			s.low = s.free < least
 		}
 	}

@@ -34,11 +34,12 @@ type Log struct {
 	lastSync time.Time
 
 	lib       library // committer only, like the fields below
-	nextSeq   uint64  // sequence of the next frame
-	tailBytes int64   // bytes that the library holds in its active segment
-	made      int     // segments that this library log made
-	frame     []byte  // encoding buffer
-	appended  bool    // this life has written something
+	mark      *mark
+	nextSeq   uint64 // sequence of the next frame
+	tailBytes int64  // bytes that the library holds in its active segment
+	made      int    // segments that this library log made
+	frame     []byte // encoding buffer
+	appended  bool   // this life has written something
 
 	newEpoch  bool // this life began an epoch
 	lostEnd   bool // see LostEnd
@@ -130,7 +131,7 @@ func (l *Log) refusalLocked(size int64) error {
 	case l.fullLocked(size):
 		return fmt.Errorf("%w: %d of %d bytes in use", ErrFull, l.total, l.opts.MaxBytes)
 	}
-	return l.space.refusal(l.dir, l.opts.MinFreeBytes)
+	return l.space.refusal(func() int64 { return freeBytes(l.dir) }, l.opts.MinFreeBytes, size)
 }
 
 // fullLocked reports whether an append of the given size would pass MaxBytes. Once one did, the log stays

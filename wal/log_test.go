@@ -175,6 +175,27 @@ func TestLog_MinFreeBytes_Refuses(t *testing.T) {
 	}
 }
 
+// TestSpace_OwnAppendsCountBetweenTwoLooks: a log at full speed must not fill a small disk before it is asked again.
+func TestSpace_OwnAppendsCountBetweenTwoLooks(t *testing.T) {
+	const least, size = 1000, 300
+	left := int64(4000)
+	var s space
+	taken := 0
+	for range 50 {
+		if err := s.refusal(func() int64 { return left }, least, size); err != nil {
+			if !errors.Is(err, ErrFull) {
+				t.Fatal(err)
+			}
+			continue
+		}
+		left -= size
+		taken++
+	}
+	if left < least || left >= least+size {
+		t.Errorf("%d appends were taken, and %d bytes are free, want at least %d", taken, left, least)
+	}
+}
+
 func TestLog_Reclaim_KeepsWhatIsNotSettledAndTheActiveSegment(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "wal")
 	l := startLog(t, dir, Options{SegmentBytes: 2048})

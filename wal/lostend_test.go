@@ -7,12 +7,13 @@ import (
 	"testing"
 )
 
-// TestOpen_EndIsCut_KnownEnd cuts the only segment of a log that was closed in order at every length, also at the borders
-// of frames and records. Whoever knows where the log ended gets what is left and a report of the rest.
-func TestOpen_EndIsCut_KnownEnd(t *testing.T) {
+// TestOpen_EndIsCut cuts the only segment of a log at every length, also at the borders of frames and records. Where it is
+// known how far the log was durable, by the caller or by the durable mark that a kill leaves, what is left comes back and
+// the rest is reported.
+func TestOpen_EndIsCut(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "wal")
 	l := startLog(t, dir, Options{})
-	for i := range 4 {
+	for i := range 2 {
 		l.mustAppend(fmt.Sprintf("%d-a", i), fmt.Sprintf("%d-b", i), fmt.Sprintf("%d-c", i))
 	}
 	end := l.DurableOffset()
@@ -26,8 +27,14 @@ func TestOpen_EndIsCut_KnownEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := range whole {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
+	mark, err := os.ReadFile(filepath.Join(dir, markName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 * len(whole) {
+		marked := n >= len(whole)
+		n %= len(whole)
+		t.Run(fmt.Sprintf("%d, marked %v", n, marked), func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "wal")
 			if err := os.MkdirAll(dir, 0o750); err != nil {
 				t.Fatal(err)
@@ -35,7 +42,21 @@ func TestOpen_EndIsCut_KnownEnd(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, name), whole[:n], 0o640); err != nil {
 				t.Fatal(err)
 			}
-			l := startLog(t, dir, Options{KnownEnd: end})
+			opts := Options{KnownEnd: end}
+			if marked {
+				if err := os.WriteFile(filepath.Join(dir, markName), mark, 0o640); err != nil {
+					t.Fatal(err)
+				}
+				opts = Options{}
+				s, err := OpenSnapshot(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if rep, err := s.Verify(t.Context(), nil); err != nil || rep.Lost()+rep.Records != uint64(end) {
+					t.Errorf("a snapshot has %d records and misses %d, %v", rep.Records, rep.Lost(), err)
+				}
+			}
+			l := startLog(t, dir, opts)
 			if next := l.mustAppend("next"); next != end+1 {
 				t.Fatalf("the next offset is %d, want %d", next, end+1)
 			}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -114,6 +116,9 @@ func wantPayloads(t testing.TB, recs []Record, want []string) {
 		}
 	}
 }
+
+// textLogger writes what a log says to w.
+func textLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 func payloads(n, size int) []string {
 	p := make([]string, n)

@@ -22,16 +22,23 @@ type layout struct {
 	gen   generation // of the last whole group; unknown for a log without any readable frame
 	clean bool       // the log was closed in order
 	torn  int64      // bytes behind the last whole group of the last kept segment
+	known Offset     // what the durable mark names; 0 where there is none
+	// markDamage says why there is a mark and it cannot be read.
+	markDamage error
 }
 
 // inspect reads names, sizes and first headers of all segments, and every frame of the last one. It
 // goes further back only where the last group began in an earlier segment.
 func inspect(dir, repairDir string) (layout, error) {
+	known, damaged, err := readMark(dir) // before the segments: they may grow beside a reading command
+	if err != nil {
+		return layout{}, err
+	}
 	segs, err := listSegments(dir, repairDir)
 	if err != nil {
 		return layout{}, err
 	}
-	lay := layout{segs: segs, keep: len(segs), seq: 1, next: 1}
+	lay := layout{segs: segs, keep: len(segs), seq: 1, next: 1, known: known, markDamage: damaged}
 	if len(segs) == 0 {
 		return lay, nil
 	}
@@ -180,10 +187,13 @@ func Open(dir string, opts Options) (*Log, error) {
 		return nil, fmt.Errorf("open log %s: %w", dir, err)
 	}
 	l := &Log{dir: dir, opts: opts, wake: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{})}
-	if l.opts.KnownEnd >= lay.next {
+	if lay.markDamage != nil {
+		l.opts.Logger.Warn("the durable mark is damaged and is made anew", "file", markName, "error", lay.markDamage)
+	}
+	if known := max(l.opts.KnownEnd, lay.known); known >= lay.next {
 		l.opts.Logger.Error("the log lost its end: records that were durable are gone from it; what is left of them is delivered, the rest is reported as damage",
-			"log_next", lay.next, "known_end", l.opts.KnownEnd)
-		lay.loseEnd(l.opts.KnownEnd)
+			"log_next", lay.next, "known_end", known)
+		lay.loseEnd(known)
 		l.lostEnd = true
 	}
 	if err := l.settleEpoch(&lay); err != nil {
@@ -197,12 +207,13 @@ func Open(dir string, opts Options) (*Log, error) {
 		l.total += l.segs[i].size
 	}
 	l.gen, l.durable, l.nextSeq = lay.gen, lay.next-1, lay.seq
+	l.mark = openMark(dir, l.durable, l.opts.Logger)
 	if err := l.begin(); err != nil {
-		return nil, fmt.Errorf("open log %s: %w", dir, err)
+		return nil, errors.Join(fmt.Errorf("open log %s: %w", dir, err), l.mark.close())
 	}
 	if l.newEpoch {
 		if err := l.storeEpoch(); err != nil {
-			return nil, errors.Join(fmt.Errorf("open log %s: %w", dir, err), l.lib.Close())
+			return nil, errors.Join(fmt.Errorf("open log %s: %w", dir, err), l.lib.Close(), l.mark.close())
 		}
 	}
 	l.publishMetrics()

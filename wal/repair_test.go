@@ -20,7 +20,7 @@ type brokenLog struct {
 }
 
 // makeBroken writes a log of several segments and groups, each group of three records. Without clean,
-// the log ends as a crash would leave it: without its clean mark.
+// the log ends as a power cut would leave it: without its clean mark, and without its durable mark.
 func makeBroken(t *testing.T, groups int, clean bool) brokenLog {
 	t.Helper()
 	b := brokenLog{dir: filepath.Join(t.TempDir(), "wal"), want: payloads(3*groups, 30)}
@@ -34,7 +34,7 @@ func makeBroken(t *testing.T, groups int, clean bool) brokenLog {
 		t.Fatal(err)
 	}
 	if !clean {
-		if err := os.Truncate(filepath.Join(b.dir, active.Name), active.Bytes); err != nil {
+		if err := errors.Join(os.Truncate(filepath.Join(b.dir, active.Name), active.Bytes), os.Remove(filepath.Join(b.dir, markName))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// damageAfter closes the log, changes the bytes of its only segment, and opens it again.
+// damageAfter closes the log, changes the bytes of its only segment, and opens it again. The durable mark is gone, as
+// after a power cut: what the frames say has to do.
 func damageAfter(t *testing.T, l *life, change func(b []byte) []byte) *life {
 	t.Helper()
 	path := filepath.Join(l.dir, l.Segments()[0].Name)
@@ -23,7 +24,7 @@ func damageAfter(t *testing.T, l *life, change func(b []byte) []byte) *life {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, change(b), 0o640); err != nil {
+	if err := errors.Join(os.WriteFile(path, change(b), 0o640), os.Remove(filepath.Join(l.dir, markName))); err != nil {
 		t.Fatal(err)
 	}
 	return startLog(t, l.dir, Options{})

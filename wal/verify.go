@@ -13,11 +13,15 @@ type Snapshot struct {
 	lay layout
 }
 
-// OpenSnapshot inspects the log in dir as Open would, without repairing it.
+// OpenSnapshot inspects the log in dir as Open would, without repairing it. A log that ends before its durable mark
+// goes on up to the mark, with what is missing reported as damage.
 func OpenSnapshot(dir string) (*Snapshot, error) {
 	lay, err := inspect(dir, "")
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w", dir, err)
+	}
+	if lay.known >= lay.next {
+		lay.loseEnd(lay.known)
 	}
 	return &Snapshot{dir: dir, lay: lay}, nil
 }

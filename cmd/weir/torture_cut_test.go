@@ -182,7 +182,7 @@ func (j *cutJudges) judge(s cutState, why string) {
 	if err != nil {
 		v.byHand = append(v.byHand, err.Error())
 	} else {
-		v = s.w.ledger.judge(s.At, rec.aftermath, nil)
+		v = s.w.ledger.judge(s.At, rec.aftermath)
 	}
 	j.tt.judge(v, func(to string) error {
 		return errors.Join(s.WriteTo(filepath.Join(to, "state")), exec.Command("cp", "-a", r.dir, filepath.Join(to, "after")).Run())

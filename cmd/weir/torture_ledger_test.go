@@ -132,9 +132,8 @@ type aftermath struct {
 	letters []tortureLetter
 }
 
-// judge compares what the world knew at a time with what came of it. Events of spare may be missing though they were
-// acknowledged: damage was done on purpose to a last group that looks like a torn one.
-func (l *ledger) judge(at int, a aftermath, spare map[int]bool) verdict {
+// judge compares what the world knew at a time with what came of it.
+func (l *ledger) judge(at int, a aftermath) verdict {
 	var v verdict
 	stored, parts := l.judgeDocs(at, a.docs, &v)
 	letters, damaged := l.judgeLetters(at, a.letters, &v)
@@ -152,7 +151,7 @@ func (l *ledger) judge(at int, a aftermath, spare map[int]bool) verdict {
 			v.doubled = append(v.doubled, fmt.Sprintf("event %d (%s): parts %b", e.n, e.kind, parts[e.n]))
 		case !known && have > 0 && have < want && letter == 0 && e.removed == 0: // what was delivered in part was durable
 			missing = append(missing, fmt.Sprintf("event %d (%s), not acknowledged: %d documents of %d, no letter", e.n, e.kind, have, want))
-		case !known || spare[e.n] || letter == 1 || e.kind == "drop":
+		case !known || letter == 1 || e.kind == "drop":
 		case e.removed != 0 && e.removed <= at: // somebody asked for it to be gone
 		case have < want || want == 0:
 			missing = append(missing, fmt.Sprintf("event %d (%s): %d documents of %d, no letter", e.n, e.kind, have, want))

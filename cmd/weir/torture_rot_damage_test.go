@@ -81,12 +81,7 @@ func (b *rotBase) judge(tt *torture, judges *cutJudges, d damage) {
 	if err != nil {
 		v.byHand = append(v.byHand, err.Error())
 	} else {
-		spare := b.spare
-		segments := b.segments()
-		if last := segments[len(segments)-1]; len(files[last]) < len(b.files[last]) {
-			spare = b.spareLife
-		}
-		v = b.ledger.judge(1, rec.aftermath, spare)
+		v = b.ledger.judge(1, rec.aftermath)
 		if d.several {
 			v = verdict{}
 		}

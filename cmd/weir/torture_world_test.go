@@ -109,7 +109,7 @@ func (w *world) judgeAll() verdict {
 	if w.fs != nil {
 		docs = w.storedBefore(w.now())
 	}
-	return w.ledger.judge(w.now(), aftermath{docs: docs, letters: letters}, nil)
+	return w.ledger.judge(w.now(), aftermath{docs: docs, letters: letters})
 }
 
 // receive is the destination's side of a document. It notes what will be stored.
