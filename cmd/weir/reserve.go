@@ -102,7 +102,7 @@ func writeReserve(path string) error {
 	if err != nil {
 		return err
 	}
-	zeros := make([]byte, 1<<20)
+	zeros := make([]byte, min(1<<20, reserveBytes))
 	for left := reserveBytes; left > 0 && err == nil; left -= int64(len(zeros)) {
 		_, err = f.Write(zeros[:min(left, int64(len(zeros)))])
 	}

@@ -128,14 +128,13 @@ func runOnce(cfg *Config, logger *slog.Logger) error {
 	return nil
 }
 
-// readLetters opens a data directory as a command would and lists its live letters.
+// readLetters opens a data directory as a command does and lists its live letters.
 func readLetters(cfg *Config) (letters []tortureLetter, err error) {
-	p, err := openParts(cfg, slog.New(slog.DiscardHandler))
+	p, closeParts, err := openOffline(context.Background(), cfg, slog.New(slog.DiscardHandler), offlineNeeds{letters: true})
 	if err != nil {
 		return nil, err
 	}
-	running := runStores(context.Background(), p.letters, p.refused)
-	defer func() { err = errors.Join(err, running.Close(), p.close()) }()
+	defer func() { err = errors.Join(err, closeParts()) }()
 	for _, store := range []*deadletter.Store{p.letters, p.refused} {
 		for l, err := range store.Letters(context.Background(), deadletter.Filter{}) {
 			if err != nil {

@@ -26,6 +26,7 @@ const sectorBytes = 512
 
 // damage is one thing that was done to a data directory.
 type damage struct {
+	kind  string
 	what  string
 	files map[string][]byte // those that are other than in the base; nil: gone
 	// several says that two files suffered at once: one may have been the only witness of what the other lost, or holds
@@ -34,8 +35,11 @@ type damage struct {
 }
 
 // damages does everything else to the files, and starts the whole service each time.
-func (b *rotBase) damages(tt *torture, judges *cutJudges) {
+func (b *rotBase) damages(tt *torture, judges *cutJudges, tally *rotTally) {
 	all := slices.Concat(b.truncations(), b.sectors(), b.wholeFiles(), b.databaseFlips(), b.letterFlips())
+	for _, d := range all {
+		tally.of[d.kind]++
+	}
 	b.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	if tt.quick() {
 		all = all[:120]
@@ -49,17 +53,16 @@ func (b *rotBase) damages(tt *torture, judges *cutJudges) {
 			}
 		})
 	}
-	done, until := 0, time.Now().Add(tt.budget/4)
+	until := time.Now().Add(tt.budget / 4)
 	for _, d := range all {
 		if !tt.quick() && time.Now().After(until) {
 			break
 		}
 		work <- d
-		done++
+		tally.tried[d.kind]++
 	}
 	close(work)
 	wg.Wait()
-	tt.Logf("%d of %d damages tried", done, len(all))
 }
 
 // judge starts the service on the damaged directory.
@@ -102,7 +105,7 @@ func (b *rotBase) truncations() (all []damage) {
 			if path == "weir.db" && n%sectorBytes > 1 {
 				continue
 			}
-			all = append(all, damage{fmt.Sprintf("%s cut to %d bytes", path, n), map[string][]byte{path: content[:n]}, false})
+			all = append(all, damage{kind: "lengths cut", what: fmt.Sprintf("%s cut to %d bytes", path, n), files: map[string][]byte{path: content[:n]}})
 		}
 	}
 	return all
@@ -117,7 +120,7 @@ func (b *rotBase) sectors() (all []damage) {
 			edit := func(what string, change func(c []byte)) {
 				c := slices.Clone(content)
 				change(c)
-				all = append(all, damage{fmt.Sprintf("%s, bytes %d to %d %s", path, at, end, what), map[string][]byte{path: c}, false})
+				all = append(all, damage{kind: "sectors", what: fmt.Sprintf("%s, bytes %d to %d %s", path, at, end, what), files: map[string][]byte{path: c}})
 			}
 			edit("zeroed", func(c []byte) { clear(c[at:end]) })
 			if next := end + sectorBytes; next <= len(content) {
@@ -134,7 +137,7 @@ func (b *rotBase) sectors() (all []damage) {
 // wholeFiles loses, empties, doubles, renames and exchanges files, and brings back older ones.
 func (b *rotBase) wholeFiles() (all []damage) {
 	add := func(files map[string][]byte, what string, args ...any) {
-		all = append(all, damage{fmt.Sprintf(what, args...), files, strings.Contains(what, "%s and %s")})
+		all = append(all, damage{"whole files", fmt.Sprintf(what, args...), files, strings.Contains(what, "%s and %s")})
 	}
 	paths := b.paths()
 	for i, path := range paths {
@@ -165,7 +168,7 @@ func (b *rotBase) databaseFlips() (all []damage) {
 		c := slices.Clone(b.files["weir.db"])
 		bit := b.rng.IntN(8)
 		c[at] ^= 1 << bit
-		all = append(all, damage{fmt.Sprintf("bit %d of byte %d of weir.db flipped", bit, at), map[string][]byte{"weir.db": c}, false})
+		all = append(all, damage{kind: "bits of weir.db", what: fmt.Sprintf("bit %d of byte %d of weir.db flipped", bit, at), files: map[string][]byte{"weir.db": c}})
 	}
 	return all
 }
@@ -180,7 +183,7 @@ func (b *rotBase) letterFlips() (all []damage) {
 			c := slices.Clone(b.files[path])
 			bit := b.rng.IntN(8)
 			c[at] ^= 1 << bit
-			all = append(all, damage{fmt.Sprintf("bit %d of byte %d of %s flipped", bit, at, path), map[string][]byte{path: c}, false})
+			all = append(all, damage{kind: "bits of dead letters", what: fmt.Sprintf("bit %d of byte %d of %s flipped", bit, at, path), files: map[string][]byte{path: c}})
 		}
 	}
 	return all

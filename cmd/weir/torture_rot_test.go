@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -21,17 +23,34 @@ import (
 	"github.com/weirlog/weir/wal"
 )
 
+// flipOfTheLog is the kind of damage that flips does; for the others see rotBase.damages.
+const flipOfTheLog = "bits of the log"
+
+// rotTally counts damages by kind: how many there are of a base, and how many there was time for.
+type rotTally struct{ tried, of map[string]int }
+
+func newRotTally() *rotTally { return &rotTally{map[string]int{}, map[string]int{}} }
+
+func (y *rotTally) tell(tt *torture) {
+	var all []string
+	for _, kind := range slices.Sorted(maps.Keys(y.of)) {
+		all = append(all, fmt.Sprintf("%d of %d %s", y.tried[kind], y.of[kind], kind))
+	}
+	tt.note("%s", strings.Join(all, ", "))
+}
+
 // tortureRot damages what lies on the disk of a stopped weir, in every way, and starts it.
 func tortureRot(tt *torture) {
-	judges := newCutJudges(tt)
+	judges, tally := newCutJudges(tt), newRotTally()
+	defer tally.tell(tt)
 	for round := range tt.rounds(1) {
 		for _, killed := range []bool{false, true} {
 			var b *rotBase
 			if !tt.Run(fmt.Sprintf("base %d, killed %v", round, killed), func(t *testing.T) { b = newRotBase(t, tt.seed+uint64(round), killed) }) {
 				return
 			}
-			b.flips(tt)
-			b.damages(tt, judges)
+			b.flips(tt, tally)
+			b.damages(tt, judges, tally)
 		}
 	}
 }
@@ -143,7 +162,7 @@ type rotRecord struct {
 
 // flips flips every bit of every segment, in any order, and reads the log: what is said of each is looked at closely, which
 // the whole service is too slow for. The small share, or a budget that is too short, tries a part of them.
-func (b *rotBase) flips(tt *torture) {
+func (b *rotBase) flips(tt *torture, tally *rotTally) {
 	whole, said, err := readLog(filepath.Join(memoryDir(tt.T), "wal"), b.logFiles("", nil))
 	if err != nil || len(whole) == 0 || said != "" {
 		tt.Fatalf("the undamaged log: %d records, %v, %s", len(whole), err, said)
@@ -158,36 +177,69 @@ func (b *rotBase) flips(tt *torture) {
 			all = append(all, flip{name, bit})
 		}
 	}
+	bits := len(all)
 	b.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	if tt.quick() {
 		all = all[:400]
 	}
 	flips := make(chan flip)
 	var wg sync.WaitGroup
-	for range 4 {
+	for range 2 * runtime.GOMAXPROCS(0) {
 		dir := filepath.Join(memoryDir(tt.T), "wal")
 		wg.Go(func() {
 			for f := range flips {
 				damaged := slices.Clone(b.files[f.segment])
 				damaged[f.bit/8] ^= 1 << (f.bit % 8)
 				v := b.judgeLog(dir, f.segment, damaged, whole)
+				if !keptAside(dir, f.segment, f.bit/8) {
+					v.unnoticed = append(v.unnoticed, "the byte is not among those that were set aside")
+				}
 				tt.try(1)
 				tt.judge(v, nil, "bit %d of %s flipped", f.bit, f.segment)
 			}
 		})
 	}
-	done, until := 0, time.Now().Add(tt.budget/4) // two bases have flips, and other damage
+	until := time.Now().Add(tt.budget / 4) // two bases have flips, and other damage
+	tally.of[flipOfTheLog] += bits
 	for _, f := range all {
 		if !tt.quick() && time.Now().After(until) {
 			break
 		}
 		flips <- f
-		done++
+		tally.tried[flipOfTheLog]++
 	}
 	close(flips)
 	wg.Wait()
-	tt.Logf("%d of %d flips of one bit of the log tried", done, len(all))
 }
+
+// keptAside reports whether the repair directory beside the log in dir holds a copy of the byte at a position of a
+// segment. The durable mark holds no event, and is not kept.
+func keptAside(dir, segment string, at int) bool {
+	name := filepath.Base(segment)
+	if name == "DURABLE" {
+		return true
+	}
+	entries, err := os.ReadDir(repairBeside(dir))
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if e.Name() == name {
+			return true // all of it
+		}
+		var from, size int
+		rest, ok := strings.CutPrefix(e.Name(), name)
+		if n, _ := fmt.Sscanf(rest, "-%d-%d.damaged", &from, &size); ok && n == 2 && from <= at && at < from+size {
+			return true
+		}
+		if n, _ := fmt.Sscanf(rest, "-%d.torn", &from); ok && n == 1 && from <= at {
+			return true
+		}
+	}
+	return false
+}
+
+func repairBeside(dir string) string { return filepath.Join(filepath.Dir(dir), "repair") }
 
 // logFiles is the main log with one segment replaced.
 func (b *rotBase) logFiles(segment string, by []byte) map[string][]byte {
@@ -233,7 +285,7 @@ func (b *rotBase) judgeLog(dir, segment string, damaged []byte, whole []rotRecor
 
 // readLog writes a log to dir, opens it as the service does and reads its records. What it says on the way is returned.
 func readLog(dir string, files map[string][]byte) ([]rotRecord, string, error) {
-	repair := filepath.Join(filepath.Dir(dir), "repair")
+	repair := repairBeside(dir)
 	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(repair), writeFiles(dir, files)); err != nil {
 		return nil, "", err
 	}

@@ -41,6 +41,8 @@ type world struct {
 	resent   atomic.Int64 // documents that came to the destination again
 	cutting  atomic.Bool  // the file system is being cut off
 
+	faultless int // where in the recording faults end, in a fault run
+
 	mu     sync.Mutex
 	stored []storedAt
 	ids    map[string]bool
