@@ -7,6 +7,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -64,17 +65,21 @@ func tryAll(out io.Writer, only string) (bool, error) {
 		return false, err
 	}
 	defer os.RemoveAll(scratch)
+	// One copy serves all bugs: what a bug does not touch need not be compiled again.
+	if err := copyTree(root, scratch); err != nil {
+		return false, err
+	}
 	all := true
 	w := table.NewWriter()
 	w.SetOutputMirror(out)
 	w.SetStyle(table.StyleLight)
 	w.AppendHeader(table.Row{"bug", "caught by", "after"})
-	for i, m := range mutants {
+	for _, m := range mutants {
 		if !match.MatchString(filepath.Base(m.file)) {
 			continue
 		}
 		begun := time.Now()
-		by, err := try(root, filepath.Join(scratch, fmt.Sprint(i)), m)
+		by, err := try(scratch, m)
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", m.file, err)
 		}
@@ -131,22 +136,19 @@ func readMutant(file string) (mutant, error) {
 	return m, lines.Err()
 }
 
-// try applies one bug to a copy and returns the name of the first test that failed; "" when none did.
-func try(root, scratch string, m mutant) (string, error) {
-	if err := copyTree(root, scratch); err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(scratch)
+// try applies one bug to the copy, and takes it back. It returns the name of the first test that failed; "" when none did.
+func try(scratch string, m mutant) (by string, err error) {
 	if err := run(scratch, "git", "apply", m.file); err != nil {
 		return "", err
 	}
-	if err := run(scratch, "go", "vet", "./wal", "./ingest", "./flush/...", "./cmd/weir"); err != nil {
-		return "", fmt.Errorf("it does not compile: %w", err)
-	}
+	defer func() { err = errors.Join(err, run(scratch, "git", "apply", "-R", m.file)) }()
 	for _, test := range m.tests {
 		cmd := exec.Command("go", "test", "-count=1", "-failfast", "-timeout=5m", "-run", test[1], test[0])
 		cmd.Dir = scratch
 		out, err := cmd.CombinedOutput()
+		if bytes.Contains(out, []byte("[build failed]")) || bytes.Contains(out, []byte("[setup failed]")) {
+			return "", fmt.Errorf("it does not compile: %s", out)
+		}
 		if err != nil {
 			return failed(out, test), nil
 		}
