@@ -71,11 +71,11 @@ fuzz: ## run every fuzz target for FUZZTIME (5s)
 
 .PHONY: crash
 crash: ## kill the real service CRASH_KILLS (20) times under load and count events
-	$(GO) test ./cmd/weir -run '^TestTorture$$/^kill$$' -count=1 -v -timeout 0 -torture.kills=$(CRASH_KILLS) -torture.seed=$(SEED)
+	cd cmd/weir && $(GO) test -run '^TestTorture$$/^kill$$' -count=1 -timeout 0 -torture.kills=$(CRASH_KILLS) -torture.seed=$(SEED)
 
 .PHONY: torture
 torture: ## try every fault for BUDGET (10m) and print one table; SEED repeats a run
-	$(GO) test ./cmd/weir -run '^TestTorture$$' -count=1 -v -timeout 0 -torture.budget=$(BUDGET) -torture.seed=$(SEED)
+	cd cmd/weir && $(GO) test -run '^TestTorture$$' -count=1 -timeout 0 -torture.budget=$(BUDGET) -torture.seed=$(SEED)
 
 .PHONY: mutants
 mutants: ## put known bugs back in, and show which test catches each

@@ -63,12 +63,22 @@ func TestTorture(t *testing.T) {
 			tt := &torture{T: t, kind: k, seed: seed, started: time.Now()}
 			tt.budget = *tortureBudget * time.Duration(k.share) / time.Duration(total)
 			kinds = append(kinds, tt)
-			t.Logf("repeat with: go test ./cmd/weir -run 'TestTorture/%s' -torture.seed=%d -torture.budget=%s", k.name, seed, *tortureBudget)
+			tell(t, "%s, %s: repeat with: go test ./cmd/weir -run '^TestTorture$/^%s$' -timeout 0 -torture.seed=%d -torture.budget=%s", k.name, k.units, k.name, seed, *tortureBudget)
 			defer func() { tt.took = time.Since(tt.started) }()
 			k.run(tt)
 		})
 	}
-	t.Logf("seed %d\n%s", seed, tortureTable(kinds))
+	tell(t, "seed %d\n%s", seed, tortureTable(kinds))
+}
+
+// tell prints at once where somebody waits for a long run, and into the test's log in a short one.
+func tell(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if *tortureBudget == 0 && *tortureKills == 0 {
+		t.Logf(format, args...)
+		return
+	}
+	fmt.Fprintf(os.Stdout, format+"\n", args...)
 }
 
 // tortureTable is what the run found, a line for each kind.
