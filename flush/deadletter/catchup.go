@@ -47,7 +47,7 @@ func (s *Store) open(dir string) error {
 	}
 	if !usable {
 		from := s.log.FirstOffset() - 1
-		if s.log.LostEnd() && from >= st.applied {
+		if s.log.LostEnd() && from >= s.log.DurableOffset() {
 			from = 0 // nothing is left of it, which is damage too
 		}
 		st = indexState{epoch: s.log.Epoch(), applied: from}
