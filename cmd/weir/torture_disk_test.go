@@ -34,16 +34,25 @@ var fileSystems = []fileSystem{
 // cutsOfOne is how often one file system is cut before it is judged and another one is made.
 const cutsOfOne = 5
 
-// tortureDisk cuts real file systems on loop devices under load, as a power cut would, and starts weir on what is left.
+// tortureDisk cuts real file systems on loop devices under load, as a power cut would, and starts weir on what is left. In
+// turn with that it lets fsync really fail on them.
 func tortureDisk(tt *torture) {
+	failed := make([]syncTally, len(thinFileSystems))
 	for round := range tt.rounds(1) {
 		for i := range fileSystems {
 			fs := &fileSystems[i]
 			tt.Run(fmt.Sprintf("%d %s", round, fs.name), func(t *testing.T) { fs.torture(tt, t, uint64(round)) })
 		}
-		if tt.skipped > 0 {
-			return
+		for i := range thinFileSystems {
+			fs, c := &thinFileSystems[i], &syncCases[(int(tt.seed%uint64(len(syncCases)))+round)%len(syncCases)]
+			tt.Run(fmt.Sprintf("%d %s, fsync fails, %s", round, fs.name, c.name), func(t *testing.T) { failed[i].failSyncs(tt, t, fs, c, uint64(round)) })
 		}
+		if tt.skipped > 0 {
+			break
+		}
+	}
+	for i := range failed {
+		failed[i].note(tt, thinFileSystems[i].name)
 	}
 }
 

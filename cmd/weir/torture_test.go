@@ -34,7 +34,7 @@ func init() {
 		{"rot", "damaged data directories", 4, tortureRot},
 		{"kill", "lives that were ended", 4, tortureKill},
 		{"full", "full disks", 1, tortureFull},
-		{"disk", "cuts of real file systems", 2, tortureDisk},
+		{"disk", "cuts and failures of real file systems", 2, tortureDisk},
 	}
 }
 
