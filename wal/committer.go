@@ -124,7 +124,7 @@ func (l *Log) take() *group {
 }
 
 // commit makes one group durable and answers it. The order is the promise: write, directory fsync when
-// a segment appeared, file fsync, durable mark, publish, answer.
+// a segment appeared, file fsync, a look whether the file system lives, durable mark, publish, answer.
 func (l *Log) commit(ctx context.Context, g *group) {
 	start := time.Now()
 	c := commit{first: l.durable + 1, next: l.durable + 1, watermark: l.nextSeq - 1, tail: l.tailBytes}
@@ -138,6 +138,9 @@ func (l *Log) commit(ctx context.Context, g *group) {
 			err = fmt.Errorf("sync segment: %w", err)
 		}
 		l.opts.Metrics.synced(time.Since(syncStart))
+	}
+	if err == nil {
+		err = l.opts.asks(filepath.Join(l.dir, l.activeName(&c)))
 	}
 	if err != nil {
 		g.err = fmt.Errorf("%w: %w", ErrCommit, err)
@@ -165,6 +168,15 @@ type commit struct {
 	tail      int64     // bytes of the active segment after the last write
 	made      []segment // segments that the library made while the group was written
 	sealed    []int64   // final sizes of the segments that were full: the active one, then all but the last of made
+}
+
+// activeName returns the name of the segment that is active once the group is written.
+func (l *Log) activeName(c *commit) string {
+	if n := len(c.made); n > 0 {
+		return c.made[n-1].name()
+	}
+	segs := l.window().segs
+	return segs[len(segs)-1].name()
 }
 
 // writeGroup encodes the group into frames of about frameBytes and hands them to the library.

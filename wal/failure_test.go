@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -40,6 +41,7 @@ func (d *failingDisk) options(o Options) Options {
 		}
 		return syncDir(dir)
 	}
+	o.asks = func(string) error { return d.op() }
 	return o
 }
 
@@ -202,5 +204,46 @@ func TestLog_SyncFails_RefusesTheWholeGroupAndNeverWritesThatSegmentAgain(t *tes
 	wantPayloads(t, read(t, lf, 0), []string{"a", "c"})
 	if got := lf.Status().Failures; got != 1 {
 		t.Errorf("%d failures counted, want 1", got)
+	}
+}
+
+// TestLog_FileSystemFailsUnderAnFsyncThatSaysYes is what ext4 and XFS do when their journal fails under somebody else's
+// fsync: ours says yes, and nothing is durable.
+func TestLog_FileSystemFailsUnderAnFsyncThatSaysYes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "wal")
+	failed := false
+	var asked string
+	lf := startLog(t, dir, Options{asks: func(segment string) error {
+		asked = segment
+		if failed {
+			return errDisk
+		}
+		return nil
+	}})
+	lf.mustAppend("a")
+	failed = true
+	if _, err := lf.tryAppend("b"); !errors.Is(err, ErrCommit) || !errors.Is(err, errDisk) {
+		t.Fatalf("error %v, want %v", err, ErrCommit)
+	}
+	if _, err := os.Stat(asked); err != nil {
+		t.Errorf("asked about what is not there: %v", err)
+	}
+	wantPayloads(t, read(t, lf, 0), []string{"a"})
+}
+
+// TestAskFileSystem_SaysNothingOfOtherFaults: a name that is gone is no failed file system.
+func TestAskFileSystem_SaysNothingOfOtherFaults(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "segment")
+	if err := askFileSystem(path); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(path, []byte("a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := askFileSystem(path); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "a" {
+		t.Errorf("%q, %v: asking changed the file", b, err)
 	}
 }

@@ -239,6 +239,9 @@ func (o *Options) setDefaults(dir string) {
 	if o.syncDir == nil {
 		o.syncDir = syncDir
 	}
+	if o.asks == nil {
+		o.asks = askFileSystem
+	}
 }
 
 // loseEnd makes the log go on behind an offset that it does not reach. Nothing is cut as torn then: what stands behind
