@@ -58,7 +58,6 @@ func (a *syncTally) failSyncs(tt *torture, t *testing.T, fs *fileSystem, c *sync
 		rng := rand.New(rand.NewPCG(tt.seed+round, attempt))
 		w := newLoadedWorld(t, rng, filepath.Join(d.dir, "data"), "WEIR_WAL_MAX_BYTES=16MiB", "WEIR_SHUTDOWN_TIMEOUT=300ms")
 		w.ledger.alarms = true // bytes of which the disk said that it does not have them may be missed
-		w.patience = 20 * time.Second
 		err = w.failingLife(d, c, a)
 		n := failuresIn(w.said)
 		if err == nil && n.log == 0 {
@@ -66,15 +65,11 @@ func (a *syncTally) failSyncs(tt *torture, t *testing.T, fs *fileSystem, c *sync
 			continue
 		}
 		v := verdict{}
-		if err == nil {
-			w.away(false)
-			err = w.lastLife()
-		}
 		if err != nil {
 			w.keepSaid()
 			v.byHand = append(v.byHand, err.Error())
 		} else {
-			v = w.judgeAll()
+			v = w.settle()
 		}
 		tt.try(1)
 		a.runs++
@@ -97,7 +92,7 @@ func (w *world) failingLife(d *thinDisk, c *syncCase, a *syncTally) error {
 	}
 	w.away(c.away)
 	l := w.load(clients{connections: 4, from: 1, to: 8, pad: c.pad})
-	err := w.runDry(d)
+	err := w.runDry(d, c)
 	if err == nil && !d.healthy() {
 		a.broken++
 		err = w.refuses()
@@ -109,7 +104,7 @@ func (w *world) failingLife(d *thinDisk, c *syncCase, a *syncTally) error {
 }
 
 // runDry lets the disk be without room until weir has noticed, and a while longer.
-func (w *world) runDry(d *thinDisk) error {
+func (w *world) runDry(d *thinDisk, c *syncCase) error {
 	time.Sleep(time.Duration(20+w.rng.IntN(150)) * time.Millisecond) // the moment of the failure
 	if err := d.exhaust(w.rng.IntN(64)); err != nil {
 		return err
@@ -121,6 +116,8 @@ func (w *world) runDry(d *thinDisk) error {
 		time.Sleep(5 * time.Millisecond)
 	}
 	time.Sleep(time.Duration(w.rng.IntN(300)) * time.Millisecond)
+	for n := 0; !c.journal && n < 1000 && d.healthy(); n++ { // each look is written to the journal
+	}
 	return d.refill()
 }
 
@@ -165,8 +162,10 @@ func (w *world) endAnyhow(d *thinDisk, l *load) (err error) {
 		l.stop(time.Now())
 		return err
 	case 1:
-		w.cutting.Store(true) // from here on nothing counts, see cut
-		err = shutDown(d.dir)
+		w.cutting.Store(true)                    // from here on nothing counts, see cut
+		if err = shutDown(d.dir); !d.healthy() { // it may have done so by itself
+			err = nil
+		}
 	}
 	w.proc.kill()
 	w.keepSaid()
