@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -383,5 +384,40 @@ func TestOpen_SegmentOfAnotherLog(t *testing.T) {
 	}
 	if n != 1 {
 		t.Fatalf("%d letters of stage log, want 1", n)
+	}
+}
+
+// TestStore_CommitOfTheIndexFailsAndIsThere is what bbolt makes of an fsync of its root that failed: the transaction is an
+// error, and the next one finds all of it.
+func TestStore_CommitOfTheIndexFailsAndIsThere(t *testing.T) {
+	fails := false
+	h := newHome(t, Options{committed: func() error {
+		if fails {
+			fails = false
+			return syscall.EIO
+		}
+		return nil
+	}})
+	h.put(letter(1))
+	fails = true
+	if err := h.Put(t.Context(), []flush.Letter{letter(2), letter(3)}); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	h.put(letter(2), letter(3), letter(4))
+	fails = true
+	if _, err := h.Drop(t.Context(), []flush.Key{key(1, 0), key(2, 0)}, false); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	h.put(letter(5))
+	if n := h.Len(); n != 3 || len(h.keys()) != 3 {
+		t.Errorf("%d letters are counted, %v are there", n, h.keys())
+	}
+	if err := h.view(func(x *index) (err error) {
+		if x.state, err = decodeIndexState(x.root.Get(stateKey)); err != nil {
+			return err
+		}
+		return x.verify()
+	}); err != nil {
+		t.Error(err) // the next start would make the index anew
 	}
 }

@@ -52,6 +52,7 @@ type Options struct {
 	partBytes int              // see defaultPartBytes; tests make it small
 	now       func() time.Time // the time of ending letters; tests replace it
 	crash     func(point string)
+	committed func() error // what the disk says of a commit of the index that is there; tests make it fail
 }
 
 const (
@@ -77,6 +78,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.crash == nil {
 		o.crash = func(string) {}
+	}
+	if o.committed == nil {
+		o.committed = func() error { return nil }
 	}
 }
 
@@ -258,15 +262,18 @@ func (s *Store) view(fn func(*index) error) error {
 	})
 }
 
-// update changes the index in one transaction. Writer only.
+// update changes the index in one transaction. The state is read in it, too: of a commit whose last fsync failed, bbolt's
+// next transaction sees everything, and the state that was meant before it would not fit the tables. Writer only.
 func (s *Store) update(fn func(*index) error) error {
-	st := s.snapshot()
+	var st indexState
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		x, err := s.openIndex(tx)
 		if err != nil {
 			return err
 		}
-		x.state = st
+		if x.state, err = decodeIndexState(x.root.Get(stateKey)); err != nil {
+			return err
+		}
 		if err := fn(x); err != nil {
 			return err
 		}
@@ -276,6 +283,9 @@ func (s *Store) update(fn func(*index) error) error {
 		st = x.state
 		return nil
 	})
+	if err == nil {
+		err = s.opts.committed()
+	}
 	if err != nil {
 		return fmt.Errorf("update index of dead letters: %w", err)
 	}
