@@ -140,7 +140,7 @@ func (l *Log) commit(ctx context.Context, g *group) {
 		l.opts.Metrics.synced(time.Since(syncStart))
 	}
 	if err == nil {
-		err = l.opts.asks(filepath.Join(l.dir, l.activeName(&c)))
+		err = l.opts.askFileSystem(l.dir)
 	}
 	if err != nil {
 		g.err = fmt.Errorf("%w: %w", ErrCommit, err)
@@ -168,15 +168,6 @@ type commit struct {
 	tail      int64     // bytes of the active segment after the last write
 	made      []segment // segments that the library made while the group was written
 	sealed    []int64   // final sizes of the segments that were full: the active one, then all but the last of made
-}
-
-// activeName returns the name of the segment that is active once the group is written.
-func (l *Log) activeName(c *commit) string {
-	if n := len(c.made); n > 0 {
-		return c.made[n-1].name()
-	}
-	segs := l.window().segs
-	return segs[len(segs)-1].name()
 }
 
 // writeGroup encodes the group into frames of about frameBytes and hands them to the library.

@@ -41,7 +41,7 @@ func (d *failingDisk) options(o Options) Options {
 		}
 		return syncDir(dir)
 	}
-	o.asks = func(string) error { return d.op() }
+	o.askFileSystem = func(string) error { return d.op() }
 	return o
 }
 
@@ -213,8 +213,8 @@ func TestLog_FileSystemFailsUnderAnFsyncThatSaysYes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "wal")
 	failed := false
 	var asked string
-	lf := startLog(t, dir, Options{asks: func(segment string) error {
-		asked = segment
+	lf := startLog(t, dir, Options{askFileSystem: func(dir string) error {
+		asked = dir
 		if failed {
 			return errDisk
 		}

@@ -239,8 +239,8 @@ func (o *Options) setDefaults(dir string) {
 	if o.syncDir == nil {
 		o.syncDir = syncDir
 	}
-	if o.asks == nil {
-		o.asks = askFileSystem
+	if o.askFileSystem == nil {
+		o.askFileSystem = askFileSystem
 	}
 }
 

@@ -38,8 +38,8 @@ type Options struct {
 	renewAfter int
 	// syncDir fsyncs a directory. Tests replace it likewise.
 	syncDir func(dir string) error
-	// asks looks whether the file system lives on after an fsync that said yes. Tests replace it likewise.
-	asks func(segment string) error
+	// askFileSystem looks whether the file system lives on after an fsync that said yes. Tests replace it likewise.
+	askFileSystem func(dir string) error
 }
 
 const (
