@@ -194,11 +194,9 @@ func (s *service) adminParts() *adminParts {
 
 // settle follows a stored checkpoint: what was settled need not be remembered, nor kept in the log.
 func (s *service) settle(upTo wal.Offset) error {
-	for _, epoch := range s.log.Epochs() {
-		// Not the flusher's context: the last checkpoint of an orderly stop is followed as well.
-		if err := s.letters.ForgetSettled(context.Background(), epoch, upTo); err != nil {
-			return fmt.Errorf("forget settled letters: %w", err)
-		}
+	// Not the flusher's context: the last checkpoint of an orderly stop is followed as well.
+	if err := s.letters.ForgetSettled(context.Background(), s.log.Epochs(), upTo); err != nil {
+		return fmt.Errorf("forget settled letters: %w", err)
 	}
 	if _, err := s.log.Reclaim(upTo); err != nil {
 		return fmt.Errorf("reclaim log: %w", err)

@@ -194,9 +194,10 @@ func (s *Store) end(ctx context.Context, o op, keys []flush.Key, asRead []Entry,
 // forgetBatch is how many settled keys are forgotten in one transaction.
 const forgetBatch = 5000
 
-// ForgetSettled tells the store that the checkpoint of every stream of the log of this epoch is at or above upTo: no record up
-// to there will be delivered again, and the settled keys among them need not be remembered any more. Cheap when there are none.
-func (s *Store) ForgetSettled(ctx context.Context, epoch wal.Epoch, upTo wal.Offset) error {
+// ForgetSettled tells the store that the log holds records of these epochs, and that the checkpoint of every stream is at or above
+// upTo: no record up to there, and none of another epoch, will be delivered again, and their settled keys need not be remembered
+// any more. All epochs of the log come in one call: what is not named is forgotten. Cheap when there is nothing to forget.
+func (s *Store) ForgetSettled(ctx context.Context, epochs []wal.Epoch, upTo wal.Offset) error {
 	for more := true; more; {
 		st := s.snapshot()
 		if st.sums[tableSettled].count == 0 {
@@ -204,7 +205,7 @@ func (s *Store) ForgetSettled(ctx context.Context, epoch wal.Epoch, upTo wal.Off
 		}
 		var any bool
 		err := s.view(func(x *index) error {
-			any = x.forgettable(epoch, upTo)
+			any = x.forgettable(epochs, upTo)
 			return nil
 		})
 		if err == nil && !any {
@@ -213,7 +214,7 @@ func (s *Store) ForgetSettled(ctx context.Context, epoch wal.Epoch, upTo wal.Off
 		if err == nil {
 			err = s.exec(ctx, func() error {
 				return s.update(func(x *index) (err error) {
-					more, err = x.forgetSettled(epoch, upTo, forgetBatch)
+					more, err = x.forgetSettled(epochs, upTo, forgetBatch)
 					return err
 				})
 			})

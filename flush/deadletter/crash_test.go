@@ -125,7 +125,7 @@ func (g *steps) step(m *model) step {
 		}}
 	default:
 		upTo := wal.Offset(g.rnd.Uint64N(uint64(g.next)))
-		return step{"forget", func(s *Store) error { return s.ForgetSettled(ctx, epoch, upTo) }, func(m *model) {
+		return step{"forget", func(s *Store) error { return s.ForgetSettled(ctx, []wal.Epoch{epoch}, upTo) }, func(m *model) {
 			maps.DeleteFunc(m.settled, func(k flush.Key, _ bool) bool { return k.Offset <= upTo })
 		}}
 	}
@@ -377,7 +377,7 @@ func TestStore_SettledBytes_GoAway(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i%5 == 0 {
-			if err := h.ForgetSettled(t.Context(), epoch, 50*i); err != nil {
+			if err := h.ForgetSettled(t.Context(), []wal.Epoch{epoch}, 50*i); err != nil {
 				t.Fatal(err)
 			}
 		}

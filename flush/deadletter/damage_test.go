@@ -96,7 +96,7 @@ func TestStore_DamagedLetter_IsToldAndKeepsItsCause(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := h.ForgetSettled(t.Context(), epoch, 1000); err != nil {
+	if err := h.ForgetSettled(t.Context(), []wal.Epoch{epoch}, 1000); err != nil {
 		t.Fatal(err)
 	}
 	for _, again := range []func(){func() {}, h.reopen, h.reopenWithoutIndex} {
@@ -282,7 +282,7 @@ func TestStore_Letters_ReadWhileSegmentsGo_AreAllSound(t *testing.T) {
 		if err := h.Settle(t.Context(), ended, "delivered"); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.ForgetSettled(t.Context(), epoch, 1000); err != nil {
+		if err := h.ForgetSettled(t.Context(), []wal.Epoch{epoch}, 1000); err != nil {
 			t.Fatal(err)
 		}
 		for h.garbageOutweighs() {

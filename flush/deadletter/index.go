@@ -229,20 +229,16 @@ func (x *index) remember(key flush.Key, place wal.Offset, bytes int64) error {
 	return x.put(tablePlaces, appendOffset(nil, place), k)
 }
 
-// forgetSettled removes up to limit remembered keys that no redelivery can bring back any more: those of other epochs, and
-// those at or below upTo. It reports whether there may be more.
-func (x *index) forgetSettled(epoch wal.Epoch, upTo wal.Offset, limit int) (more bool, err error) {
+// forgetSettled removes up to limit remembered keys that no redelivery can bring back any more: those of epochs that are not
+// among the given ones, and those at or below upTo. It reports whether there may be more.
+func (x *index) forgetSettled(epochs []wal.Epoch, upTo wal.Offset, limit int) (more bool, err error) {
 	type gone struct{ key, value []byte }
 	var all []gone
 	c := x.buckets[tableSettled].Cursor()
 	for k, v := c.First(); k != nil && len(all) < limit; {
 		key := decodeKey(k)
-		if key.Epoch == epoch && key.Offset > upTo {
-			// The rest of this epoch stays; go on behind it.
-			if epoch == ^wal.Epoch(0) {
-				break
-			}
-			k, v = c.Seek(appendKey(nil, flush.Key{Epoch: epoch + 1}))
+		if key.Offset > upTo && slices.Contains(epochs, key.Epoch) {
+			k, v = seekBehind(c, key.Epoch) // the rest of this epoch stays
 			continue
 		}
 		all = append(all, gone{append([]byte(nil), k...), append([]byte(nil), v...)})
@@ -261,6 +257,14 @@ func (x *index) forgetSettled(epoch wal.Epoch, upTo wal.Offset, limit int) (more
 		}
 	}
 	return len(all) == limit, nil
+}
+
+// seekBehind moves a cursor over keys to the first one of a later epoch.
+func seekBehind(c *bbolt.Cursor, epoch wal.Epoch) (k, v []byte) {
+	if epoch == ^wal.Epoch(0) {
+		return nil, nil
+	}
+	return c.Seek(appendKey(nil, flush.Key{Epoch: epoch + 1}))
 }
 
 // oldestNeeded returns the place of the oldest record that must not be reclaimed; one past applied when there is none.
@@ -290,10 +294,7 @@ func (x *index) highestKnown() map[wal.Epoch]wal.Offset {
 			if len(last) == keyBytes {
 				highest[epoch] = max(highest[epoch], decodeKey(last).Offset)
 			}
-			if epoch == ^wal.Epoch(0) {
-				break
-			}
-			k, _ = c.Seek(appendKey(nil, flush.Key{Epoch: epoch + 1}))
+			k, _ = seekBehind(c, epoch)
 		}
 	}
 	return highest
@@ -323,16 +324,15 @@ func (x *index) first() (Entry, bool, error) {
 	return e, err == nil, err
 }
 
-// forgettable reports whether forgetSettled would remove anything.
-func (x *index) forgettable(epoch wal.Epoch, upTo wal.Offset) bool {
+// forgettable reports whether forgetSettled would remove anything. It looks at the first key of each epoch only.
+func (x *index) forgettable(epochs []wal.Epoch, upTo wal.Offset) bool {
 	c := x.buckets[tableSettled].Cursor()
-	first, _ := c.First()
-	last, _ := c.Last()
-	if len(first) != keyBytes || len(last) != keyBytes {
-		return false
+	for k, _ := c.First(); len(k) == keyBytes; {
+		key := decodeKey(k)
+		if key.Offset <= upTo || !slices.Contains(epochs, key.Epoch) {
+			return true
+		}
+		k, _ = seekBehind(c, key.Epoch)
 	}
-	if decodeKey(first).Epoch != epoch || decodeKey(last).Epoch != epoch {
-		return true // of other epochs
-	}
-	return decodeKey(first).Offset <= upTo
+	return false
 }
