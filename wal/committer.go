@@ -180,7 +180,7 @@ func (l *Log) writeGroup(g *group, c *commit) error {
 		r.first = c.next
 		for j := range r.events {
 			ev := &r.events[j]
-			if len(frame) > frameHeaderBytes && len(frame)+recordBytes(&r.origin, ev) > frameBytes {
+			if len(frame) > frameHeaderBytes && len(frame)+recordBytes(&r.origin, ev) > l.opts.frameBytes {
 				if err := l.endFrame(frame, frameFirst, c, 0); err != nil {
 					return err
 				}

@@ -112,7 +112,7 @@ func (l *Log) Append(ctx context.Context, origin Origin, events []Event) (Offset
 // openGroupLocked returns the group that an append of the given size joins.
 func (l *Log) openGroupLocked(size int) *group {
 	if n := len(l.queue); n > 0 {
-		if g := l.queue[n-1]; g.bytes+size <= frameBytes {
+		if g := l.queue[n-1]; g.bytes+size <= l.opts.frameBytes {
 			return g
 		}
 	}

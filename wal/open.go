@@ -242,6 +242,12 @@ func (o *Options) setDefaults(dir string) {
 	if o.askFileSystem == nil {
 		o.askFileSystem = askFileSystem
 	}
+	if o.remove == nil {
+		o.remove = os.Remove
+	}
+	if o.frameBytes <= 0 {
+		o.frameBytes = frameBytes
+	}
 }
 
 // loseEnd makes the log go on behind an offset that it does not reach. Nothing is cut as torn then: what stands behind
@@ -320,7 +326,7 @@ func (l *Log) setAsideTorn(lay *layout) error {
 }
 
 func (l *Log) unlink(path string) error {
-	if err := os.Remove(path); err != nil {
+	if err := l.opts.remove(path); err != nil {
 		return fmt.Errorf("unlink segment: %w", err)
 	}
 	return l.opts.syncDir(l.dir)

@@ -40,11 +40,15 @@ type Options struct {
 	syncDir func(dir string) error
 	// askFileSystem looks whether the file system lives on after an fsync that said yes. Tests replace it likewise.
 	askFileSystem func(dir string) error
+	// remove unlinks a segment. Tests replace it likewise.
+	remove func(path string) error
+	// frameBytes is where the committer ends a frame and a group. Tests make it small.
+	frameBytes int
 }
 
 const (
 	defaultSegmentBytes = 4 << 20
-	// frameBytes is where the committer ends a frame and a group: large enough that one fsync serves
+	// frameBytes is where the committer ends a frame and a group by default: large enough that one fsync serves
 	// many appends, small enough that its memory does not count.
 	frameBytes        = 1 << 20
 	defaultRenewAfter = 100_000

@@ -3,7 +3,6 @@ package wal
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 )
 
@@ -22,7 +21,7 @@ func (l *Log) Reclaim(upTo Offset) (int, error) {
 		if !ok {
 			return removed, nil
 		}
-		err := os.Remove(filepath.Join(l.dir, oldest.name()))
+		err := l.opts.remove(filepath.Join(l.dir, oldest.name()))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			l.relist(oldest)
 			return removed, err
