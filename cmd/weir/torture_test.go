@@ -35,6 +35,7 @@ func init() {
 		{"kill", "lives that were ended", 4, tortureKill},
 		{"full", "full disks", 1, tortureFull},
 		{"disk", "cuts and failures of real file systems", 2, tortureDisk},
+		{"model", "sequences", 2, tortureModel},
 	}
 }
 
@@ -171,6 +172,23 @@ func (v *verdict) ok() bool {
 	return len(v.lost)+len(v.invented)+len(v.doubled)+len(v.unnoticed)+len(v.byHand) == 0
 }
 
+// String lists what was found, a line for each.
+func (v verdict) String() string {
+	var b strings.Builder
+	for _, l := range []struct {
+		what string
+		all  []string
+	}{{"lost", v.lost}, {"invented", v.invented}, {"doubled", v.doubled}, {"not noticed", v.unnoticed}, {"needs a person", v.byHand}} {
+		for _, s := range l.all[:min(len(l.all), 5)] {
+			fmt.Fprintf(&b, "\n  %s: %s", l.what, s)
+		}
+		if len(l.all) > 5 {
+			fmt.Fprintf(&b, "\n  %s: %d more", l.what, len(l.all)-5)
+		}
+	}
+	return b.String()
+}
+
 // maxTortureFailures is how many failures a kind describes. Further ones are only counted.
 const maxTortureFailures = 20
 
@@ -196,17 +214,7 @@ func (tt *torture) judge(v verdict, keep func(dir string) error, unit string, ar
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, unit, args...)
-	for _, l := range []struct {
-		what string
-		all  []string
-	}{{"lost", v.lost}, {"invented", v.invented}, {"doubled", v.doubled}, {"not noticed", v.unnoticed}, {"needs a person", v.byHand}} {
-		for _, s := range l.all[:min(len(l.all), 5)] {
-			fmt.Fprintf(&b, "\n  %s: %s", l.what, s)
-		}
-		if len(l.all) > 5 {
-			fmt.Fprintf(&b, "\n  %s: %d more", l.what, len(l.all)-5)
-		}
-	}
+	fmt.Fprint(&b, v)
 	if *tortureKeep != "" && keep != nil {
 		dir := fmt.Sprintf("%s/%s-%d", *tortureKeep, tt.kind.name, n)
 		if err := os.MkdirAll(dir, 0o750); err != nil {
