@@ -24,6 +24,7 @@ type Log struct {
 	changed  chan struct{} // closed and replaced when durable, segs or closing change and somebody waits
 	waiters  int
 	durable  Offset
+	settled  Offset // the highest offset that Reclaim was told
 	total    int64 // bytes of all segments
 	full     bool  // an append was refused for MaxBytes, and there is no room to speak of yet
 	failure  error // set while the log has failed; appends are refused
@@ -136,16 +137,20 @@ func (l *Log) refusalLocked(size int64) error {
 
 // fullLocked reports whether an append of the given size would pass MaxBytes. Once one did, the log stays
 // full until some room is there again: small appends that would still fit must not hide that others are
-// refused.
+// refused. A log of which everything is settled is not full, though one segment of it may have to stay,
+// which a large frame can have made as long as MaxBytes.
 func (l *Log) fullLocked(size int64) bool {
 	if l.opts.MaxBytes <= 0 {
 		return false
 	}
-	room := int64(0)
+	room, used := int64(0), l.total
 	if l.full {
 		room = min(l.opts.SegmentBytes/2, l.opts.MaxBytes/16)
 	}
-	l.full = l.total+max(size, room) > l.opts.MaxBytes
+	if l.settled >= l.durable {
+		used = 0 // what is left of the settled ones goes once something stands behind it
+	}
+	l.full = used+max(size, room) > l.opts.MaxBytes
 	return l.full
 }
 

@@ -39,6 +39,7 @@ func (l *Log) Reclaim(upTo Offset) (int, error) {
 func (l *Log) unlistOldest(upTo Offset) (segment, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.settled = max(l.settled, upTo)
 	segs := l.segs
 	n := len(segs)
 	if n < 2 || segs[1].first > upTo+1 || n == 2 && l.active == 0 {

@@ -1,8 +1,10 @@
 package wal
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -20,6 +22,25 @@ func TestLog_Reclaim_EveryOffset(t *testing.T) {
 		if first := l.FirstOffset(); first > upTo+1 {
 			t.Fatalf("reclaim up to %d removed up to %d", upTo, first-1)
 		}
+	}
+}
+
+// TestLog_Reclaim_GroupThatFillsTheLog: a frame may be much longer than a segment should be. Its segment stays while it is the
+// one before an empty active one; once its records are settled it must not keep the log full for ever.
+func TestLog_Reclaim_GroupThatFillsTheLog(t *testing.T) {
+	l := startLog(t, filepath.Join(t.TempDir(), "wal"), Options{SegmentBytes: 500, MaxBytes: 4000})
+	l.mustAppend(strings.Repeat("x", 3800))
+	if _, err := l.tryAppend(strings.Repeat("y", 100)); !errors.Is(err, ErrFull) {
+		t.Fatal(err)
+	}
+	if _, err := l.Reclaim(l.DurableOffset()); err != nil {
+		t.Fatal(err)
+	}
+	if second := l.mustAppend("now it fits"); second != 2 {
+		t.Fatalf("offset %d, want 2", second)
+	}
+	if n, err := l.Reclaim(1); n != 1 || err != nil {
+		t.Fatalf("%d segments reclaimed, %v; want 1", n, err)
 	}
 }
 
