@@ -33,8 +33,9 @@ type Options struct {
 	Redelivered wal.Offset
 	// Durable returns the log's durable offset, for the lag.
 	Durable func() wal.Offset
-	// Settle is called after a checkpoint was stored, with the offset that every stream has reached: the
-	// place to reclaim the log. An error is logged, and the call comes again. May be nil.
+	// Settle is called after a checkpoint was stored, and at the start for the one before, with the offset
+	// that every stream has reached: the place to reclaim the log. An error is logged, and the call comes
+	// again. May be nil.
 	Settle func(upTo wal.Offset) error
 
 	BatchBytes       int           // of event bytes in a batch; default 5 MiB
@@ -85,6 +86,8 @@ type Flusher struct {
 	inFlight *semaphore.Weighted
 	turn     chan struct{} // held by the worker that collects
 	pushed   *wal.Record   // read but not yet in a batch; guarded by turn
+
+	unfollowed bool // Settle was not called yet for the checkpoint that is stored; keepCheckpoint only
 }
 
 // New returns a Flusher that begins behind opts.Settled.
@@ -193,6 +196,7 @@ func (f *Flusher) keepCheckpoint(stop <-chan struct{}) error {
 	ticker := time.NewTicker(f.opts.CheckpointEvery)
 	defer ticker.Stop()
 	stored := f.opts.Settled
+	f.unfollowed = f.opts.Settle != nil // whatever the process before this one still had time for
 	for {
 		select {
 		case <-ticker.C:
@@ -210,7 +214,7 @@ func (f *Flusher) keepCheckpoint(stop <-chan struct{}) error {
 func (f *Flusher) writeCheckpoint(stored *wal.Offset) error {
 	upTo := f.tracker.watermark()
 	if upTo <= *stored {
-		return nil
+		return f.follow(upTo)
 	}
 	offsets := make(map[string]wal.Offset, len(f.opts.Streams))
 	for name, s := range f.opts.Streams {
@@ -219,13 +223,21 @@ func (f *Flusher) writeCheckpoint(stored *wal.Offset) error {
 	if err := f.opts.Checkpoint.Advance(f.opts.Epoch, offsets); err != nil {
 		return fmt.Errorf("advance checkpoint: %w", err)
 	}
-	if f.opts.Settle != nil {
-		if err := f.opts.Settle(upTo); err != nil {
-			return err // stored stays: the call comes again with the next tick
-		}
-	}
 	*stored = upTo
 	f.opts.Metrics.checkpoint(offsets)
+	f.unfollowed = f.opts.Settle != nil
+	return f.follow(upTo)
+}
+
+// follow calls Settle for a checkpoint that is stored. When it fails, it is tried again with the next tick.
+func (f *Flusher) follow(upTo wal.Offset) error {
+	if !f.unfollowed {
+		return nil
+	}
+	if err := f.opts.Settle(upTo); err != nil {
+		return err
+	}
+	f.unfollowed = false
 	return nil
 }
 

@@ -231,6 +231,41 @@ func TestFlusher_Redelivery_DoesNotSendWhatIsALetterAlready(t *testing.T) {
 	}
 }
 
+// TestFlusher_Start_FollowsTheCheckpointOfBefore: a process that ended between a checkpoint and what follows it leaves a log that
+// may be full of what is settled. Nothing new is taken then, so that no later checkpoint would come.
+func TestFlusher_Start_FollowsTheCheckpointOfBefore(t *testing.T) {
+	r := newRig(t)
+	r.append("default", 5)
+	r.opts.Settled = 5
+	r.opts.Streams["default"] = Stream{Settled: 5}
+	r.opts.Source = r.log.NewReader(6)
+	settled := make(chan wal.Offset, 2)
+	failed := false
+	r.opts.Settle = func(upTo wal.Offset) error {
+		settled <- upTo
+		if !failed {
+			failed = true
+			return errors.New("once")
+		}
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- New(r.opts).Run(ctx) }()
+	for range 2 { // it failed, and is tried again
+		if upTo := <-settled; upTo != 5 {
+			t.Errorf("settled up to %d, want 5", upTo)
+		}
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if len(r.check.offsets) != 0 {
+		t.Errorf("the checkpoint was stored again: %v", r.check.offsets)
+	}
+}
+
 func TestFlusher_SkipsWhatAStreamHasSettled(t *testing.T) {
 	r := newRig(t)
 	r.append("default", 5)
