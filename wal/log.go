@@ -25,9 +25,9 @@ type Log struct {
 	waiters  int
 	durable  Offset
 	settled  Offset // the highest offset that Reclaim was told
-	total    int64 // bytes of all segments
-	full     bool  // an append was refused for MaxBytes, and there is no room to speak of yet
-	failure  error // set while the log has failed; appends are refused
+	total    int64  // bytes of all segments
+	full     bool   // an append was refused for MaxBytes, and there is no room to speak of yet
+	failure  error  // set while the log has failed; appends are refused
 	closing  bool
 	closed   bool
 	running  bool
