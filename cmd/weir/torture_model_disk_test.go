@@ -53,7 +53,7 @@ func (d *modelDisk) readAgain() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range d.entries() {
-		d.synced[e.Name()] = sizeOf(e)
+		d.synced[e.Name()] = sizeAt(filepath.Join(d.wal, e.Name()))
 	}
 }
 
@@ -65,8 +65,8 @@ func (d *modelDisk) entries() []fs.DirEntry {
 	return entries
 }
 
-func sizeOf(e fs.DirEntry) int64 {
-	info, err := e.Info()
+func sizeAt(path string) int64 {
+	info, err := os.Stat(path)
 	if err != nil {
 		return 0
 	}
@@ -87,8 +87,8 @@ func (d *modelDisk) hook(op waltest.Op, path string) error {
 		return nil
 	}
 	d.faults = d.faults[1:]
-	if info, err := os.Stat(path); op == waltest.OpWritten && err == nil && info.Size() > d.before {
-		_ = os.Truncate(path, (info.Size()+d.before)/2) // half of it was written; if not, all of it was
+	if size := sizeAt(path); op == waltest.OpWritten && size > max(d.before, d.synced[filepath.Base(path)]) {
+		_ = os.Truncate(path, (size+d.before)/2) // half of it was written; if not, all of it was
 	}
 	return unix.EIO
 }
@@ -104,23 +104,16 @@ func (d *modelDisk) meets(f *modelFault, op waltest.Op) bool {
 
 // note remembers what is durable.
 func (d *modelDisk) note(op waltest.Op, path string) {
-	size := func() int64 {
-		info, err := os.Stat(path)
-		if err != nil {
-			return 0
-		}
-		return info.Size()
-	}
 	switch op {
 	case waltest.OpWrite:
-		d.before = size()
+		d.before = sizeAt(path)
 	case waltest.OpWritten:
 		// A segment with a follower was full, and the library has synced it.
 		if entries := d.entries(); entries[len(entries)-1].Name() != filepath.Base(path) {
-			d.synced[filepath.Base(path)] = size()
+			d.synced[filepath.Base(path)] = sizeAt(path)
 		}
 	case waltest.OpSynced:
-		d.synced[filepath.Base(path)] = size()
+		d.synced[filepath.Base(path)] = sizeAt(path)
 	case waltest.OpSyncedDir:
 		clear(d.names)
 		for _, e := range d.entries() {

@@ -120,7 +120,7 @@ func (r *reference) reopened(first wal.Offset, found []wal.Record) {
 	for rest := found[known:]; len(rest) > 0; {
 		i := slices.IndexFunc(r.open, func(a modelAppend) bool { return bytes.Equal(a.events[0].raw, rest[0].Payload) })
 		if i < 0 {
-			r.wrong(&r.invented, "offset %d: a record that nobody can have left there: %.60q", rest[0].Offset, rest[0].Payload)
+			r.wrong(&r.invented, "offset %d: a record that nobody can have left there: %.60q %s", rest[0].Offset, rest[0].Payload, rest[0].Reason)
 			break
 		}
 		a, from := r.open[i], r.end()+1
