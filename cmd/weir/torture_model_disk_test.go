@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,9 +28,12 @@ type modelDisk struct {
 	hold    *modelFault  // an operation to wait in; nil for none
 	held    bool         // it waits
 	release chan error   // lets what is held go on, and fail
-	synced  map[string]int64
-	names   map[string]bool // names that are durable
-	before  int64           // size of the segment that is being written, before
+	before  int64        // size of the segment that is being written, before
+
+	synced  map[string]int64  // bytes of a segment that an fsync has covered, by name
+	failed  map[string]bool   // segments of which an fsync failed: no later one makes durable what it did not
+	names   map[string]bool   // names that are durable
+	removed map[string][]byte // what was unlinked since an fsync of the directory
 }
 
 // modelFault names an operation: the one behind skip others of its kind.
@@ -40,7 +44,7 @@ type modelFault struct {
 
 func newModelDisk(dir string) *modelDisk {
 	d := &modelDisk{wal: dir, release: make(chan error, 1)}
-	d.synced, d.names = map[string]int64{}, map[string]bool{}
+	d.synced, d.names, d.failed, d.removed = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string][]byte{}
 	d.readAgain()
 	for name := range d.synced {
 		d.names[name] = true
@@ -52,6 +56,7 @@ func newModelDisk(dir string) *modelDisk {
 func (d *modelDisk) readAgain() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	clear(d.failed)
 	for _, e := range d.entries() {
 		d.synced[e.Name()] = sizeAt(filepath.Join(d.wal, e.Name()))
 	}
@@ -75,6 +80,15 @@ func sizeAt(path string) int64 {
 
 // hook is called around each operation of the log.
 func (d *modelDisk) hook(op waltest.Op, path string) error {
+	err := d.decide(op, path)
+	if err == nil && op == waltest.OpUnlink {
+		d.unlinks(path)
+	}
+	return err
+}
+
+// decide makes the operation wait, or fail, or neither.
+func (d *modelDisk) decide(op waltest.Op, path string) error {
 	d.mu.Lock()
 	d.note(op, path)
 	if d.meets(d.hold, op) {
@@ -87,6 +101,9 @@ func (d *modelDisk) hook(op waltest.Op, path string) error {
 		return nil
 	}
 	d.faults = d.faults[1:]
+	if op == waltest.OpSync {
+		d.failed[filepath.Base(path)] = true
+	}
 	if size := sizeAt(path); op == waltest.OpWritten && size > max(d.before, d.synced[filepath.Base(path)]) {
 		_ = os.Truncate(path, (size+d.before)/2) // half of it was written; if not, all of it was
 	}
@@ -113,13 +130,28 @@ func (d *modelDisk) note(op waltest.Op, path string) {
 			d.synced[filepath.Base(path)] = sizeAt(path)
 		}
 	case waltest.OpSynced:
-		d.synced[filepath.Base(path)] = sizeAt(path)
+		if !d.failed[filepath.Base(path)] {
+			d.synced[filepath.Base(path)] = sizeAt(path)
+		}
 	case waltest.OpSyncedDir:
 		clear(d.names)
+		clear(d.removed)
 		for _, e := range d.entries() {
 			d.names[e.Name()] = true
 		}
 	}
+}
+
+// unlinks remembers what is about to go. Another file may get its name.
+func (d *modelDisk) unlinks(path string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	name := filepath.Base(path)
+	if b, err := os.ReadFile(path); err == nil {
+		d.removed[name] = b[:min(int64(len(b)), d.synced[name])]
+	}
+	delete(d.synced, name)
+	delete(d.failed, name)
 }
 
 // arm makes operations fail, one after the other.
@@ -188,6 +220,12 @@ func (d *modelDisk) crashed(t *rapid.T, src, dst string) {
 		}
 		return os.WriteFile(to, b, 0o640)
 	})
+	for _, name := range slices.Sorted(maps.Keys(d.removed)) {
+		to := filepath.Join(dst, filepath.Base(d.wal), name)
+		if _, serr := os.Stat(filepath.Join(d.wal, name)); err == nil && serr != nil && rapid.Bool().Draw(t, name+" comes back") {
+			err = os.WriteFile(to, d.removed[name], 0o640)
+		}
+	}
 	if err != nil {
 		t.Fatalf("copy of the data directory: %v", err)
 	}

@@ -112,6 +112,7 @@ func (r *reference) unanswered(a modelAppend) { r.open = append(r.open, a) }
 
 // reopened: a start found these records in the log, from first on (R2, R3, R4).
 func (r *reference) reopened(first wal.Offset, found []wal.Record) {
+	r.first = min(r.first, first) // what was being removed may be there again
 	known := min(int(max(r.end()+1, first)-first), len(found))
 	r.read(first, found[:known])
 	if got := first + wal.Offset(len(found)) - 1; got < r.end() {
