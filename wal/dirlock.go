@@ -44,6 +44,9 @@ func LockDir(dir string) (*DirLock, error) {
 		return nil, fmt.Errorf("lock data directory %s: %w", dir, err)
 	}
 	if !ok {
+		if _, held, err := LockHolder(dir); err == nil && !held {
+			return nil, fmt.Errorf("%w: %s is being read by another weir command", ErrLocked, dir)
+		}
 		if h, err := readHolder(path); err == nil && h.PID != 0 {
 			return nil, fmt.Errorf("%w: %s is held by process %d", ErrLocked, dir, h.PID)
 		}
@@ -112,4 +115,32 @@ func readHolder(path string) (Holder, error) {
 		return Holder{}, fmt.Errorf("read lock file: %w", err)
 	}
 	return h, nil
+}
+
+// DirShare is held by a command that reads a data directory and changes nothing in it, not even the text of the LOCK file.
+type DirShare struct{ lock *flock.Flock }
+
+// ShareDir keeps processes from changing dir while it is read; others may read it at the same time. When a process uses
+// dir, the error wraps ErrLocked. A directory without a LOCK file was never used, or is a copy: then there is nothing to
+// hold, and nothing is made.
+func ShareDir(dir string) (*DirShare, error) {
+	lock := flock.New(filepath.Join(dir, "LOCK"), flock.SetFlag(os.O_RDONLY))
+	ok, err := lock.TryRLock()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &DirShare{}, nil
+	case err != nil:
+		return nil, errors.Join(fmt.Errorf("lock data directory %s: %w", dir, err), lock.Close())
+	case !ok:
+		return nil, errors.Join(fmt.Errorf("%w: %s is held by another process", ErrLocked, dir), lock.Close())
+	}
+	return &DirShare{lock}, nil
+}
+
+// Close gives the directory up.
+func (s *DirShare) Close() error {
+	if s.lock == nil {
+		return nil
+	}
+	return s.lock.Close()
 }

@@ -33,13 +33,16 @@ type CorruptionError struct {
 	Segment  string // file name
 	Position int64  // first damaged byte in the segment
 	Length   int64  // damaged bytes; 0 when a whole segment is missing
-	First    Offset // offsets whose records cannot be read
+	First    Offset // offsets whose records cannot be read; none when Last is below First
 	Last     Offset
 	Kept     string // file below repair/ that holds a copy of the damaged bytes; "" when there are none
 	Err      error  // what the first damaged byte failed
 }
 
 func (e *CorruptionError) Error() string {
+	if e.Last < e.First {
+		return fmt.Sprintf("segment %s: damaged at byte %d (%d bytes), no record is lost: %v", e.Segment, e.Position, e.Length, e.Err)
+	}
 	return fmt.Sprintf("segment %s: offsets %d to %d damaged at byte %d (%d bytes): %v",
 		e.Segment, e.First, e.Last, e.Position, e.Length, e.Err)
 }

@@ -77,6 +77,9 @@ var (
 	errLength   = errors.New("lengths contradict each other")
 	errSequence = errors.New("sequence is not the expected one")
 	errMissing  = errors.New("records are missing")
+	errTorn     = errors.New("the last group was never whole")
+	errMark     = errors.New("the mark of a start or an orderly stop is damaged")
+	errLostEnd  = errors.New("the log ends before the end that weir.db knows")
 )
 
 type frameHeader struct {

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -62,6 +63,9 @@ func readMark(dir string) (durable Offset, damaged, err error) {
 	b, err := os.ReadFile(filepath.Join(dir, markName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil, nil
+	}
+	if err == nil && len(bytes.Trim(b, "\x00")) == 0 {
+		return 0, nil, nil // a power cut leaves the name, or the size, before the bytes
 	}
 	if err == nil {
 		durable, err = decodeMark(b)

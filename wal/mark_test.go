@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -85,12 +86,13 @@ func TestMark_FollowsTheFsyncAndPrecedesTheAnswer(t *testing.T) {
 
 func TestMark_Damaged(t *testing.T) {
 	for name, damage := range map[string]func(b []byte) []byte{
-		"empty":      func([]byte) []byte { return nil },
-		"a bit":      func(b []byte) []byte { b[9] ^= 4; return b },
-		"no mark":    func([]byte) []byte { return []byte("something else altogether") },
-		"cut":        func(b []byte) []byte { return b[:12] },
-		"all zeros":  func(b []byte) []byte { return make([]byte, len(b)) },
-		"is too old": func(b []byte) []byte { putMark((*[markBytes]byte)(b), 1); return b },
+		"a bit":   func(b []byte) []byte { b[9] ^= 4; return b },
+		"no mark": func([]byte) []byte { return []byte("something else altogether") },
+		"cut":     func(b []byte) []byte { return b[:12] },
+		// What a power cut may leave is no damage.
+		"empty":     func([]byte) []byte { return nil },
+		"all zeros": func(b []byte) []byte { return make([]byte, len(b)) },
+		"too old":   func(b []byte) []byte { putMark((*[markBytes]byte)(b), 1); return b },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var said bytes.Buffer
@@ -111,7 +113,7 @@ func TestMark_Damaged(t *testing.T) {
 			}
 			l = startLog(t, dir, Options{Logger: textLogger(&said)})
 			wantPayloads(t, read(t, l, 1), []string{"one", "two"})
-			if noticed := strings.Contains(said.String(), "durable mark is damaged"); noticed != (name != "is too old") {
+			if noticed := strings.Contains(said.String(), "durable mark is damaged"); noticed != slices.Contains([]string{"a bit", "no mark", "cut"}, name) {
 				t.Errorf("it said %q", said.String())
 			}
 			if got := markIn(t, dir); got != 2 {

@@ -23,6 +23,7 @@ type Metrics struct {
 	damaged      prometheus.Counter
 	damagedBytes prometheus.Counter
 	reclaimed    prometheus.Counter
+	lostEnds     prometheus.Counter
 }
 
 // NewMetrics registers a log's metrics with reg.
@@ -58,6 +59,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		tornBytes:    counter("torn_bytes_total", "Bytes of torn tails, kept in the repair directory."),
 		damaged:      counter("damaged_records_total", "Records that cannot be read because their bytes are damaged."),
 		damagedBytes: counter("damaged_bytes_total", "Damaged bytes met, kept in the repair directory."),
+		lostEnds:     counter("lost_ends_total", "Starts on a log that ended before the end that weir.db knew."),
 		reclaimed:    counter("reclaimed_segments_total", "Segments removed because all their records are settled."),
 	}
 }
@@ -100,6 +102,12 @@ func (m *Metrics) tornTail(bytes int64) {
 	}
 	m.tornTails.Inc()
 	m.tornBytes.Add(float64(bytes))
+}
+
+func (m *Metrics) lostEnd() {
+	if m != nil {
+		m.lostEnds.Inc()
+	}
 }
 
 func (m *Metrics) damage(records uint64, bytes int64) {

@@ -191,8 +191,10 @@ func Open(dir string, opts Options) (*Log, error) {
 		l.opts.Logger.Warn("the durable mark is damaged and is made anew", "file", markName, "error", lay.markDamage)
 	}
 	if known := max(l.opts.KnownEnd, lay.known); known >= lay.next {
-		l.opts.Logger.Error("the log lost its end: records that were durable are gone from it; what is left of them is delivered, the rest is reported as damage",
+		l.opts.Logger.Error("the log lost its end: records that were durable are gone from it; what is left of them is delivered, a dead letter stands for the rest, and offsets go on behind it",
 			"log_next", lay.next, "known_end", known)
+		l.opts.Metrics.lostEnd()
+		l.opts.tellAside(AsideLostEnd, lay.missing(known))
 		lay.loseEnd(known)
 		l.lostEnd = true
 	}
@@ -250,6 +252,15 @@ func (o *Options) setDefaults(dir string) {
 	}
 }
 
+// missing says what a log that should reach up to a known offset has lost at its end.
+func (lay *layout) missing(known Offset) CorruptionError {
+	lost := CorruptionError{First: lay.next, Last: known, Err: errLostEnd}
+	if n := len(lay.segs); n > 0 {
+		lost.Segment, lost.Position = lay.segs[n-1].name(), lay.segs[n-1].size
+	}
+	return lost
+}
+
 // loseEnd makes the log go on behind an offset that it does not reach. Nothing is cut as torn then: what stands behind
 // the last whole group was durable, and is left to the readers, which deliver what they can prove.
 func (lay *layout) loseEnd(known Offset) {
@@ -300,11 +311,11 @@ func (l *Log) setAsideTorn(lay *layout) error {
 			}
 			continue
 		}
-		l.opts.Logger.Warn("set aside a segment that holds no whole group", "segment", s.name(), "bytes", s.size)
-		l.opts.Metrics.tornTail(s.size)
-		if err := moveAside(path, l.opts.RepairDir); err != nil {
+		kept, err := moveAside(path, l.opts.RepairDir)
+		if err != nil {
 			return err
 		}
+		l.toldTorn(CorruptionError{Segment: s.name(), Length: s.size, First: lay.next, Last: lay.next - 1, Kept: kept, Err: errTorn})
 	}
 	if lay.torn == 0 || lay.keep == 0 {
 		return nil
@@ -315,14 +326,23 @@ func (l *Log) setAsideTorn(lay *layout) error {
 		return err
 	}
 	end := s.size - lay.torn
-	l.opts.Logger.Warn("cut a torn tail: the last group was never whole", "segment", s.name(), "position", end, "bytes", lay.torn)
-	l.opts.Metrics.tornTail(lay.torn)
-	if err := keepBytes(l.opts.RepairDir, fmt.Sprintf("%s-%d.torn", s.name(), end), b[end:]); err != nil {
+	kept := fmt.Sprintf("%s-%d.torn", s.name(), end)
+	if err := keepBytes(l.opts.RepairDir, kept, b[end:]); err != nil {
 		// Never acknowledged, and still in the old segment until that is reclaimed: no reason to stay down.
 		l.opts.Logger.Warn("the torn tail could not be copied", "error", err)
+		kept = ""
 	}
+	l.toldTorn(CorruptionError{Segment: s.name(), Position: end, Length: lay.torn, First: lay.next, Last: lay.next - 1, Kept: kept, Err: errTorn})
 	s.size = end
 	return nil
+}
+
+// toldTorn says in one line, a metric and to OnAside that a torn tail was set aside.
+func (l *Log) toldTorn(torn CorruptionError) {
+	l.opts.Logger.Warn("a torn tail was set aside: the last group was never whole, and nobody was told that it is safe; nothing is lost",
+		"segment", torn.Segment, "position", torn.Position, "bytes", torn.Length, "kept", torn.Kept)
+	l.opts.Metrics.tornTail(torn.Length)
+	l.opts.tellAside(AsideTorn, torn)
 }
 
 func (l *Log) unlink(path string) error {

@@ -26,6 +26,9 @@ type Options struct {
 	// FreshEpoch begins a new epoch with every opening, so that offsets which are given out twice because
 	// the directory was restored from a copy, or lost its last segment, still never name two records.
 	FreshEpoch bool
+	// OnAside, which may be nil, hears of everything that Open or a Reader of the log sets aside; of damage each time that it
+	// is met. Readers call it from their own goroutines.
+	OnAside func(Aside)
 	// Logger is told of repairs, failures and damage. Default: discards.
 	Logger *slog.Logger
 	// Metrics may be nil.

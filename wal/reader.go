@@ -19,10 +19,13 @@ type Reader struct {
 	dir   string
 	names streamNames
 	// damage handling
-	repairDir string // "": damage is reported but not kept, for commands that must not write
-	logger    *slog.Logger
-	metrics   *Metrics
-	onDamage  func(*CorruptionError) // may be nil; also told of damage that cost no record
+	repairDir  string // "": damage is reported but not kept, for commands that must not write
+	logger     *slog.Logger
+	metrics    *Metrics
+	onAside    func(AsideKind, CorruptionError)
+	onDamage   func(*CorruptionError) // may be nil; also told of damage that cost no record
+	everything bool                   // begin at the oldest segment, also where no record of it is wanted
+	frames     uint64                 // whose header was proven
 
 	win    window
 	next   Offset // the offset that Next returns
@@ -57,7 +60,7 @@ const readChunk = 256 << 10
 // record. It opens no file before Next is called.
 func (l *Log) NewReader(from Offset) *Reader {
 	r := newReader(l, l.dir, from)
-	r.repairDir, r.logger, r.metrics = l.opts.RepairDir, l.opts.Logger, l.opts.Metrics
+	r.repairDir, r.logger, r.metrics, r.onAside = l.opts.RepairDir, l.opts.Logger, l.opts.Metrics, l.opts.tellAside
 	return r
 }
 
@@ -199,6 +202,9 @@ func (r *Reader) following() int {
 
 func (r *Reader) nextSegment() int {
 	segs := r.win.segs
+	if r.f == nil && r.seg.seq == 0 && r.everything {
+		return 0
+	}
 	if r.f == nil && r.seg.seq == 0 { // the start: the last segment that begins at or before next
 		i, _ := slices.BinarySearchFunc(segs, r.next, func(s segment, o Offset) int {
 			if s.first <= o {
@@ -282,6 +288,7 @@ func (r *Reader) readRecord() (Record, bool, error) {
 
 // enterFrame goes into the frame at position at, or past it when all its records lie below the start.
 func (r *Reader) enterFrame(at int64, h *frameHeader) {
+	r.frames++
 	r.nextSeq = h.seq + 1
 	r.pos = at + frameHeaderBytes
 	r.frameEnd = r.pos + int64(h.bodyBytes)

@@ -24,7 +24,7 @@ type span struct {
 // lost in between, and holds rec back, or rec itself when nothing was lost.
 func (r *Reader) reportBefore(rec *Record) (Record, error) {
 	if rec.Offset == r.next {
-		if len(r.bad) > 0 {
+		if r.skipReclaimed(r.next); len(r.bad) > 0 {
 			if _, err := r.keep(r.next, r.next-1); err != nil {
 				return Record{}, err
 			}
@@ -62,9 +62,10 @@ func (r *Reader) gap(end Offset) (Record, bool, error) {
 // settled and gone, not damaged.
 func (r *Reader) skipReclaimed(end Offset) {
 	r.win = r.src.window()
-	if first := r.win.segs[0].first; first > r.origin && first > r.next {
-		r.next = min(first, end)
-		r.bad = slices.DeleteFunc(r.bad, func(s span) bool { return s.from == s.to })
+	oldest := &r.win.segs[0]
+	r.bad = slices.DeleteFunc(r.bad, func(s span) bool { return s.from == s.to && s.seg.seq < oldest.seq })
+	if oldest.first > r.origin && oldest.first > r.next {
+		r.next = min(oldest.first, end)
 	}
 }
 
@@ -133,7 +134,7 @@ func (r *Reader) note(from, to int64, cause error) {
 // keep copies the damaged bytes met since the last record to the repair directory and says what they
 // cost: the offsets from first to last, none when last is below first.
 func (r *Reader) keep(first, last Offset) (*CorruptionError, error) {
-	damage := &CorruptionError{First: first, Last: last, Err: errMissing, Segment: r.seg.name()}
+	damage := &CorruptionError{First: first, Last: last, Err: errMissing, Segment: r.seg.name(), Position: r.pos}
 	for i := range r.bad {
 		s := &r.bad[i]
 		if err := r.keepSpan(s); err != nil {
@@ -146,13 +147,28 @@ func (r *Reader) keep(first, last Offset) (*CorruptionError, error) {
 	}
 	r.bad = r.bad[:0]
 	r.metrics.damage(uint64(last+1-first), damage.Length)
-	r.logger.Error("damaged bytes in the log are set aside; the records around them are delivered",
+	r.logger.Error(damageText(damage, r.repairDir != ""),
 		"segment", damage.Segment, "position", damage.Position, "bytes", damage.Length,
 		"first_offset", first, "records", last+1-first, "kept", damage.Kept, "cause", damage.Err)
+	if r.onAside != nil {
+		r.onAside(AsideDamage, *damage)
+	}
 	if r.onDamage != nil {
 		r.onDamage(damage)
 	}
 	return damage, nil
+}
+
+// damageText says in one line what damage means.
+func damageText(d *CorruptionError, kept bool) string {
+	text := "bytes of the log are damaged and set aside; "
+	if d.Kept == "" || !kept {
+		text = "a part of the log is missing; "
+	}
+	if d.Last < d.First {
+		return text + "no record was in them"
+	}
+	return text + "a dead letter stands for the records that were in them, and those around are delivered"
 }
 
 func (r *Reader) keepSpan(s *span) error {

@@ -47,7 +47,7 @@ func listSegments(dir, repairDir string) ([]segment, error) {
 		switch rest := name[20:]; {
 		case rest == "":
 		case repairDir != "" && (strings.HasSuffix(rest, "TEMP") || rest == ".START" || rest == ".END"):
-			if err := moveAside(filepath.Join(dir, name), repairDir); err != nil {
+			if _, err := moveAside(filepath.Join(dir, name), repairDir); err != nil {
 				return nil, err
 			}
 			continue
@@ -167,10 +167,10 @@ func makeDir(dir string) error {
 	return syncDir(filepath.Dir(dir))
 }
 
-// moveAside renames a file into repairDir. It needs no free space.
-func moveAside(path, repairDir string) error {
+// moveAside renames a file into repairDir and returns its name there. It needs no free space.
+func moveAside(path, repairDir string) (kept string, err error) {
 	if err := makeDir(repairDir); err != nil {
-		return err
+		return "", err
 	}
 	dst := filepath.Join(repairDir, filepath.Base(path))
 	for i := 1; ; i++ {
@@ -180,12 +180,12 @@ func moveAside(path, repairDir string) error {
 		dst = filepath.Join(repairDir, fmt.Sprintf("%s.%d", filepath.Base(path), i))
 	}
 	if err := os.Rename(path, dst); err != nil {
-		return fmt.Errorf("set file aside: %w", err)
+		return "", fmt.Errorf("set file aside: %w", err)
 	}
 	if err := syncDir(repairDir); err != nil {
-		return err
+		return "", err
 	}
-	return syncDir(filepath.Dir(path))
+	return filepath.Base(dst), syncDir(filepath.Dir(path))
 }
 
 // keepBytes writes b to a file of the given name in repairDir, durably. A file of that name and size is

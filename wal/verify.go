@@ -2,6 +2,8 @@ package wal
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -9,8 +11,10 @@ import (
 // Snapshot is a log opened for reading only: a stopped one, or a copy. It changes nothing on disk. The
 // caller holds the data directory's lock, or knows that nobody writes.
 type Snapshot struct {
-	dir string
-	lay layout
+	dir  string
+	lay  layout
+	from Offset           // the oldest record that must be there; 0 when that is not known
+	end  *CorruptionError // what is wrong with the end of the log; nil when nothing is
 }
 
 // OpenSnapshot inspects the log in dir as Open would, without repairing it. A log that ends before its durable mark
@@ -20,10 +24,43 @@ func OpenSnapshot(dir string) (*Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w", dir, err)
 	}
-	if lay.known >= lay.next {
-		lay.loseEnd(lay.known)
+	s := &Snapshot{dir: dir, lay: lay}
+	if s.end, err = lay.damagedMark(dir); err != nil {
+		return nil, fmt.Errorf("open log %s: %w", dir, err)
 	}
-	return &Snapshot{dir: dir, lay: lay}, nil
+	s.expectEnd(lay.known)
+	return s, nil
+}
+
+// Expect tells the snapshot what is known of its log from elsewhere: that it should hold all records from one offset to
+// another, both included. What is missing of them is damage. The log is then read as Open reads it with Options.KnownEnd.
+func (s *Snapshot) Expect(from, end Offset) {
+	s.from = from
+	s.expectEnd(end)
+	if lost := s.LostEnd(); lost != nil {
+		lost.First = max(lost.First, from)
+	}
+}
+
+func (s *Snapshot) expectEnd(end Offset) {
+	if end < s.lay.next {
+		return
+	}
+	lost := s.lay.missing(end)
+	if before := s.LostEnd(); before != nil {
+		lost.First = before.First
+	}
+	s.end = &lost
+	s.lay.loseEnd(end)
+}
+
+// LostEnd returns the offsets that the log should hold at its end, by its durable mark or what Expect was told, and does not
+// reach; nil when it reaches them all.
+func (s *Snapshot) LostEnd() *CorruptionError {
+	if s.end == nil || !errors.Is(s.end, errLostEnd) {
+		return nil
+	}
+	return s.end
 }
 
 func (s *Snapshot) window() window {
@@ -69,6 +106,7 @@ func (s *Snapshot) Segments() []SegmentInfo {
 // Report is the result of a verification.
 type Report struct {
 	Records uint64             `json:"records"` // proven
+	Frames  uint64             `json:"frames"`  // proven, those without records included
 	Bytes   int64              `json:"bytes"`
 	Damage  []*CorruptionError `json:"damage"`
 }
@@ -82,13 +120,24 @@ func (r *Report) Lost() uint64 {
 	return n
 }
 
-// Verify reads and proves every record of the snapshot. progress, which may be nil, hears of the bytes
+// Verify reads and proves every frame and every record of the snapshot. progress, which may be nil, hears of the bytes
 // done so far after each segment's share.
 func (s *Snapshot) Verify(ctx context.Context, progress func(bytes int64)) (Report, error) {
-	return verify(ctx, s.NewReader(0), s.lay.next-1, progress)
+	from := Offset(0)
+	if s.from != 0 && s.from < s.window().segs[0].first {
+		from = s.from
+	}
+	rep, err := verify(ctx, s.NewReader(from), s.lay.next-1, progress)
+	if s.end != nil && (len(rep.Damage) == 0 || rep.Damage[len(rep.Damage)-1].Last < s.end.Last) {
+		rep.Damage = append(rep.Damage, s.end)
+	}
+	if s.lay.markDamage != nil {
+		rep.Damage = append(rep.Damage, &CorruptionError{Segment: markName, Length: markBytes, First: 1, Err: s.lay.markDamage})
+	}
+	return rep, err
 }
 
-// Verify reads and proves every record that is durable now. It writes nothing to the repair directory.
+// Verify reads and proves every frame and every record that is durable now. It writes nothing to the repair directory.
 func (l *Log) Verify(ctx context.Context, progress func(bytes int64)) (Report, error) {
 	return verify(ctx, newReader(l, l.dir, 0), l.DurableOffset(), progress)
 }
@@ -96,6 +145,7 @@ func (l *Log) Verify(ctx context.Context, progress func(bytes int64)) (Report, e
 func verify(ctx context.Context, r *Reader, durable Offset, progress func(int64)) (Report, error) {
 	defer r.Close()
 	var rep Report
+	r.everything = true
 	r.onDamage = func(d *CorruptionError) { rep.Damage = append(rep.Damage, d) }
 	const every = 4096
 	for r.Position() <= durable {
@@ -115,6 +165,84 @@ func verify(ctx context.Context, r *Reader, durable Offset, progress func(int64)
 			progress(rep.Bytes)
 		}
 	}
-	rep.Damage = slices.Clip(rep.Damage)
-	return rep, nil
+	err := r.proveRest(durable)
+	rep.Frames, rep.Damage = r.frames, slices.Clip(rep.Damage)
+	return rep, err
+}
+
+// proveRest goes on behind the last record, where only frames without records are: marks of starts and stops. It ends at
+// the end of the log, or where newer records begin.
+func (r *Reader) proveRest(durable Offset) error {
+	for {
+		more, err := r.enter()
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		rec, ok, err := r.readRecord()
+		if err != nil {
+			return err
+		}
+		if ok && rec.Offset > durable {
+			break
+		}
+	}
+	if r.skipReclaimed(r.next); len(r.bad) > 0 {
+		_, err := r.keep(r.next, r.next-1)
+		return err
+	}
+	return nil
+}
+
+// markFlaws is how many bytes of a clean mark may differ from what it should be for it to be called damaged rather
+// than torn: four of them are its checksum. A write that a power cut tore leaves zeros or older bytes from some byte on, not a few changed ones.
+const markFlaws = 8
+
+// damagedMark reports a mark, of an orderly stop or of the beginning of a life, that is there in its whole length at the end
+// of the log and is not what it should be: all that a mark holds is known beforehand. The next start takes it for a torn
+// tail, which it may, because no record is in it.
+func (lay *layout) damagedMark(dir string) (*CorruptionError, error) {
+	const length = 1 + frameHeaderBytes
+	i, behind := lay.keep-1, int64(0)
+	if lay.torn == 0 {
+		i++ // a segment with nothing but the mark
+	}
+	if i < 0 || i != len(lay.segs)-1 {
+		return nil, nil
+	}
+	s := &lay.segs[i]
+	if i < lay.keep {
+		behind = s.size - lay.torn
+	}
+	if s.size-behind != length {
+		return nil, nil
+	}
+	b, err := readSegment(dir, s.seq)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) < s.size {
+		return nil, nil // it changed meanwhile: somebody writes
+	}
+	b = b[behind:s.size]
+	h := frameHeader{flags: flagGroupEnd | flagCleanMark, seq: lay.seq, first: lay.next, watermark: lay.seq - 1, gen: lay.gen}
+	if i == lay.keep { // it began an epoch, which only it tells
+		h.gen = generation{epoch: Epoch(binary.LittleEndian.Uint64(b[1+40:])), salt: binary.LittleEndian.Uint64(b[1+48:])}
+	}
+	var want [length]byte
+	want[0] = frameHeaderBytes
+	putFrameHeader(want[1:], &h)
+	flaws := 0
+	for i, c := range b {
+		if c != want[i] {
+			flaws++
+		}
+	}
+	torn := binary.LittleEndian.Uint32(b[1+frameCheckedBytes:]) == 0 // its end was never written
+	if torn || flaws == 0 || flaws > markFlaws {
+		return nil, nil
+	}
+	return &CorruptionError{Segment: s.name(), Position: behind, Length: length, First: lay.next, Last: lay.next - 1, Err: errMark}, nil
 }
