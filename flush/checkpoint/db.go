@@ -26,9 +26,11 @@ type Options struct {
 
 // DB is an open weir.db.
 type DB struct {
-	logger  *slog.Logger
-	bolt    *bbolt.DB
-	rebuilt bool
+	logger *slog.Logger
+	bolt   *bbolt.DB
+	made   bool   // by this Open
+	kept   string // see Kept
+	fault  error  // see Fault
 
 	mu      sync.Mutex // orders writers of state; held across their transaction
 	state   state      // what is stored; guarded by mu
@@ -40,9 +42,15 @@ type DB struct {
 
 var _ flush.Checkpoint = (*DB)(nil)
 
-// Rebuilt reports whether Open found a damaged file, set it aside and made a new one: all checkpoints are unknown, and
-// everything that is still in the log will be delivered again.
-func (db *DB) Rebuilt() bool { return db.rebuilt }
+// Made reports whether Open found no file, or a damaged one that it set aside, and made a new one: all checkpoints are
+// unknown, and everything that is still in the log will be delivered again.
+func (db *DB) Made() bool { return db.made }
+
+// Rebuilt reports whether Open set a damaged file aside.
+func (db *DB) Rebuilt() bool { return db.kept != "" }
+
+// Kept returns under which path Open set a damaged file aside; "" when it did not.
+func (db *DB) Kept() string { return db.kept }
 
 // Bolt returns the database for reading its statistics. Transactions go through View and Update, which survive damage.
 func (db *DB) Bolt() *bbolt.DB { return db.bolt }

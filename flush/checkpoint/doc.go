@@ -13,10 +13,12 @@
 //	C5  A damaged file is set aside under the name weir.db.damaged-<time>, never deleted and never overwritten.
 //	C6  A new file appears under its name only when it is whole and synced.
 //	C7  A file of a newer format is refused with wal.ErrNewerFormat and left as it is.
+//	C8  Look and Verify change nothing on disk.
 //
 // # The file
 //
 //	bucket "weir"        "state" -> the value described in state.go: log epoch and one checkpoint per stream
+//	               "home"  -> the value described in home.go: where the directory was last used
 //	bucket "letters:..." the indexes of package deadletter
 //
 // # Choices

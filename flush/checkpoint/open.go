@@ -35,21 +35,21 @@ func Open(path string, opts Options) (*DB, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	db := &DB{logger: logger}
-	err := db.openExisting(path)
+	err := db.openExisting(path, boltOptions())
 	var damage *damagedFileError
 	if errors.As(err, &damage) {
-		kept, moveErr := setAside(path)
-		if moveErr != nil {
+		var moveErr error
+		if db.kept, moveErr = setAside(path); moveErr != nil {
 			return nil, fmt.Errorf("set damaged checkpoint database aside: %w", moveErr)
 		}
-		logger.Error("checkpoint database was damaged and is made anew; what is in the log is delivered again under the same ids",
-			"kept", kept, "error", damage.err)
-		db.rebuilt = true
+		logger.Error("the checkpoint was damaged, is set aside and made anew; what is in the log is delivered again under the same ids",
+			"kept", db.kept, "error", damage.err)
 		err = fs.ErrNotExist
 	}
 	if errors.Is(err, fs.ErrNotExist) {
+		db.made = true
 		if err = create(path); err == nil {
-			err = db.openExisting(path)
+			err = db.openExisting(path, boltOptions())
 		}
 	}
 	if err != nil {
@@ -65,12 +65,12 @@ func (e *damagedFileError) Error() string { return e.err.Error() }
 func (e *damagedFileError) Unwrap() error { return e.err }
 
 // openExisting checks the file page by page, opens it with bbolt and reads the state.
-func (db *DB) openExisting(path string) error {
+func (db *DB) openExisting(path string, opts *bbolt.Options) error {
 	if err := verifyFile(path); err != nil {
 		return err
 	}
 	err := protect(func() (err error) {
-		db.bolt, err = bbolt.Open(path, fileMode, boltOptions())
+		db.bolt, err = bbolt.Open(path, fileMode, opts)
 		return err
 	})
 	if errors.Is(err, ErrDamaged) {
