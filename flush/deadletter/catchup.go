@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 
 	"go.etcd.io/bbolt"
@@ -32,18 +33,27 @@ func (s *Store) open(dir string) error {
 	}
 	s.log, err = wal.Open(dir, wal.Options{
 		SegmentBytes: s.opts.SegmentBytes, MinFreeBytes: s.opts.MinFreeBytes, RepairDir: s.opts.RepairDir,
-		KnownEnd: st.applied, Logger: s.opts.Logger, Metrics: s.opts.WALMetrics,
+		KnownEnd: st.applied, OnAside: s.opts.OnAside, Logger: s.opts.Logger, Metrics: s.opts.WALMetrics,
 	})
 	if err != nil {
 		return err
 	}
+	// Where weir.db was made anew, or the log lost its end, that was said already, and this follows from it.
+	level := slog.LevelWarn
+	if s.db.Made() || s.log.LostEnd() {
+		level = slog.LevelDebug
+	}
 	if !usable && s.log.FirstOffset() <= s.log.DurableOffset() { // else both are new
-		s.opts.Logger.Warn("index of dead letters is made anew from their log", "store", s.opts.Name, "reason", reason)
+		s.opts.Logger.Log(context.Background(), level, "the index of dead letters is made anew from their log; no letter is lost", "store", s.opts.Name, "reason", reason)
+		s.rebuilt = true
 	}
 	if usable && (st.epoch != s.log.Epoch() || st.applied+1 < s.log.FirstOffset()) {
-		s.opts.Logger.Warn("index of dead letters does not belong to their log and is made anew", "store", s.opts.Name,
+		s.opts.Logger.Log(context.Background(), level, "the index of dead letters does not belong to their log and is made anew", "store", s.opts.Name,
 			"index_epoch", st.epoch, "log_epoch", s.log.Epoch(), "applied", st.applied, "log_first", s.log.FirstOffset())
-		usable = false
+		usable, s.rebuilt = false, true
+	}
+	if s.rebuilt {
+		s.opts.Metrics.addRebuilt(s.opts.Name)
 	}
 	if !usable {
 		from := s.log.FirstOffset() - 1

@@ -13,6 +13,7 @@ type Metrics struct {
 	damaged   *prometheus.CounterVec
 	replayed  *prometheus.CounterVec
 	compacted *prometheus.CounterVec
+	rebuilt   *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics with reg.
@@ -32,8 +33,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_deadletter_replayed_total", Help: "Dead letters replayed, by what became of them."}, []string{"store", "result"}),
 		compacted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_deadletter_compacted_total", Help: "Live dead letters put again so that an old segment could go."}, []string{"store"}),
+		rebuilt: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_deadletter_index_rebuilt_total", Help: "Indexes of dead letters that were made anew from their log."}, []string{"store"}),
 	}
-	reg.MustRegister(m.records, m.bytes, m.put, m.dropped, m.damaged, m.replayed, m.compacted)
+	reg.MustRegister(m.records, m.bytes, m.put, m.dropped, m.damaged, m.replayed, m.compacted, m.rebuilt)
 	return m
 }
 
@@ -46,6 +49,8 @@ func (m *Metrics) publish(store string, st *indexState) {
 		m.records.WithLabelValues(store, string(stage)).Set(float64(n))
 	}
 	m.bytes.WithLabelValues(store).Set(float64(st.bytes))
+	m.damaged.WithLabelValues(store) // likewise
+	m.rebuilt.WithLabelValues(store)
 }
 
 func (m *Metrics) addPut(store, stage string) {
@@ -63,6 +68,12 @@ func (m *Metrics) addDropped(store, by string, n int) {
 func (m *Metrics) addDamaged(store string, n uint64) {
 	if m != nil {
 		m.damaged.WithLabelValues(store).Add(float64(n))
+	}
+}
+
+func (m *Metrics) addRebuilt(store string) {
+	if m != nil {
+		m.rebuilt.WithLabelValues(store).Inc()
 	}
 }
 

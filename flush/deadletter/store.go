@@ -42,6 +42,8 @@ type Options struct {
 	MinFreeBytes int64
 	// RepairDir receives damaged bytes of the log. Default: as wal.Options.
 	RepairDir string
+	// OnAside is as in wal.Options, for the log. May be nil.
+	OnAside func(wal.Aside)
 	// Logger hears of damage, rebuilding and dropped letters. Nil: nobody does.
 	Logger *slog.Logger
 	// Metrics may be nil.
@@ -105,6 +107,8 @@ type Store struct {
 	replaying atomic.Bool
 	nextKey   keyMaker
 
+	rebuilt bool // Open made the index anew
+
 	damages     []wal.Record // found while catching up; writer only, like the fields below
 	reclaimed   wal.Offset   // up to which Reclaim was called
 	dropsUntold int          // letters dropped for room since the last line in the log
@@ -125,7 +129,7 @@ type request struct {
 func Open(dir string, db *checkpoint.DB, opts Options) (*Store, error) {
 	opts.setDefaults()
 	s := &Store{
-		opts: opts, db: db, bucket: []byte("letters:" + opts.Name),
+		opts: opts, db: db, bucket: bucketName(opts.Name),
 		reqs: make(chan *request), done: make(chan struct{}),
 	}
 	if err := s.open(dir); err != nil {
@@ -133,6 +137,8 @@ func Open(dir string, db *checkpoint.DB, opts Options) (*Store, error) {
 	}
 	return s, nil
 }
+
+func bucketName(store string) []byte { return []byte("letters:" + store) }
 
 // Run serves changes until ctx ends, then closes the log. What was begun is finished first. It must be called once, also by
 // a process that only reads, because it closes the log.
