@@ -96,6 +96,8 @@ func (lay *layout) findEnd(dir string) error {
 			lay.keep, lay.seq, lay.next, lay.gen, lay.clean = i+1, t.seq, t.next, t.gen, t.clean
 			if t.seq != bound { // else what follows is superseded and was dealt with before
 				lay.torn = int64(len(b)) - t.end
+			} else {
+				s.size = t.end
 			}
 			return nil
 		}

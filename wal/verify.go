@@ -32,6 +32,9 @@ func OpenSnapshot(dir string) (*Snapshot, error) {
 	return s, nil
 }
 
+// NoSnapshot stands for a log whose directory is not there. Expect makes damage of what it should have held.
+func NoSnapshot(dir string) *Snapshot { return &Snapshot{dir: dir, lay: layout{seq: 1, next: 1}} }
+
 // Expect tells the snapshot what is known of its log from elsewhere: that it should hold all records from one offset to
 // another, both included. What is missing of them is damage. The log is then read as Open reads it with Options.KnownEnd.
 func (s *Snapshot) Expect(from, end Offset) {
@@ -89,6 +92,11 @@ func (s *Snapshot) Status() Status {
 	return st
 }
 
+// HasEpoch reports whether the log holds records of the epoch, as far as the beginnings of its segments tell.
+func (s *Snapshot) HasEpoch(e Epoch) bool {
+	return slices.ContainsFunc(s.lay.segs, func(seg segment) bool { return seg.gen.epoch == e })
+}
+
 // Clean reports whether the log was closed in order, and how many bytes of groups that never became
 // whole the next start will cut.
 func (s *Snapshot) Clean() (clean bool, torn int64) {
@@ -127,7 +135,19 @@ func (s *Snapshot) Verify(ctx context.Context, progress func(bytes int64)) (Repo
 	if s.from != 0 && s.from < s.window().segs[0].first {
 		from = s.from
 	}
-	rep, err := verify(ctx, s.NewReader(from), s.lay.next-1, progress)
+	r := s.NewReader(from)
+	r.everything = true
+	return s.verify(ctx, r, progress)
+}
+
+// VerifyLast proves the last segments only: what a short look can tell of damage.
+func (s *Snapshot) VerifyLast(ctx context.Context, segments int) (Report, error) {
+	segs := s.window().segs
+	return s.verify(ctx, s.NewReader(segs[max(0, len(segs)-segments)].first), nil)
+}
+
+func (s *Snapshot) verify(ctx context.Context, r *Reader, progress func(int64)) (Report, error) {
+	rep, err := verify(ctx, r, s.lay.next-1, progress)
 	if s.end != nil && (len(rep.Damage) == 0 || rep.Damage[len(rep.Damage)-1].Last < s.end.Last) {
 		rep.Damage = append(rep.Damage, s.end)
 	}
@@ -139,13 +159,14 @@ func (s *Snapshot) Verify(ctx context.Context, progress func(bytes int64)) (Repo
 
 // Verify reads and proves every frame and every record that is durable now. It writes nothing to the repair directory.
 func (l *Log) Verify(ctx context.Context, progress func(bytes int64)) (Report, error) {
-	return verify(ctx, newReader(l, l.dir, 0), l.DurableOffset(), progress)
+	r := newReader(l, l.dir, 0)
+	r.everything = true
+	return verify(ctx, r, l.DurableOffset(), progress)
 }
 
 func verify(ctx context.Context, r *Reader, durable Offset, progress func(int64)) (Report, error) {
 	defer r.Close()
 	var rep Report
-	r.everything = true
 	r.onDamage = func(d *CorruptionError) { rep.Damage = append(rep.Damage, d) }
 	const every = 4096
 	for r.Position() <= durable {

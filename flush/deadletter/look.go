@@ -23,7 +23,7 @@ type IndexView struct {
 
 // LookAtIndex reads the index of a store, and proves all of it. An index that is damaged is made anew at the next start.
 func LookAtIndex(db *checkpoint.DB, name string) (IndexView, error) {
-	v := IndexView{Status: Status{Name: name}}
+	v := IndexView{Status: Status{Name: name, Records: (&indexState{}).records()}}
 	err := db.View(func(tx *bbolt.Tx) error {
 		if tx.Bucket(bucketName(name)) == nil {
 			return nil // never opened

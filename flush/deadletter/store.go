@@ -340,6 +340,9 @@ func (s *Store) Status() Status {
 	return status
 }
 
+// Rebuilt reports whether Open made the index anew from a log that held records.
+func (s *Store) Rebuilt() bool { return s.rebuilt }
+
 // Len returns the number of live letters.
 func (s *Store) Len() uint64 {
 	st := s.snapshot()
