@@ -41,6 +41,7 @@ type adminParts struct {
 	cfg    *Config
 	logger *slog.Logger
 
+	view     *dataView // of a directory that lies still and is not changed; else nil
 	log      logView
 	db       *checkpoint.DB
 	letters  *deadletter.Store
@@ -54,6 +55,10 @@ type adminParts struct {
 	reload   func(context.Context) error // configuration and scripts; nil offline
 	registry *prometheus.Registry
 	started  time.Time
+
+	asides    *asides          // nil offline
+	home      *checkpoint.Home // where the directory is used; nil offline
+	elsewhere string           // see service
 
 	// hosts are further names under which the listener may be asked, besides its own address, this
 	// machine's name and the loopback names.

@@ -40,13 +40,18 @@ func startService(t testing.TB, more ...string) *testService {
 
 func startServiceIn(t testing.TB, dataDir string, more ...string) *testService {
 	t.Helper()
+	return startServiceLogging(t, slog.New(slog.DiscardHandler), dataDir, more...)
+}
+
+func startServiceLogging(t testing.TB, logger *slog.Logger, dataDir string, more ...string) *testService {
+	t.Helper()
 	environ := serviceEnviron(dataDir, more...)
 	load := func() (*Config, error) { return LoadConfig(configSources{Environ: environ}) }
 	cfg, err := load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := openService(cfg, slog.New(slog.DiscardHandler), new(slog.LevelVar), load)
+	s, err := openService(cfg, logger, new(slog.LevelVar), load)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,4 +175,22 @@ func decodeLines[T any](t testing.TB, text string) []T {
 		}
 		list = append(list, v)
 	}
+}
+
+// lockedBuffer is a buffer that a service's goroutines may write to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

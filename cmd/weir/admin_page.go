@@ -59,7 +59,9 @@ type pageView struct {
 	Causes   []causeView
 	Letters  uint64
 	Curves   *curves
-	Search   *pageSearch // nil when there is nothing to search in
+	// ShowAside says that something was set aside, now or earlier.
+	ShowAside bool
+	Search    *pageSearch // nil when there is nothing to search in
 }
 
 type causeView struct {
@@ -112,6 +114,7 @@ func (a *admin) getPage(w http.ResponseWriter, r *http.Request) error {
 func (a *admin) pageView(ctx context.Context, q *query) (*pageView, error) {
 	st := a.status()
 	view := &pageView{statusReport: st, Uptime: humanDuration(time.Duration(st.UptimeSeconds * float64(time.Second))), Refresh: !q.values.Has("q")}
+	view.ShowAside = st.SetAside.any() || st.Repair.Files > 0
 	if st.Log != nil && st.Log.MaxBytes > 0 {
 		view.LogShare = int(min(100, (st.Log.Bytes*100+st.Log.MaxBytes-1)/st.Log.MaxBytes))
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/flush/checkpoint"
 	"github.com/weirlog/weir/flush/deadletter"
 	"github.com/weirlog/weir/flush/local"
 	"github.com/weirlog/weir/lua"
@@ -51,6 +52,9 @@ type statusReport struct {
 	Streams       []streamStatus     `json:"streams"`
 	Scripts       []lua.Status       `json:"scripts"`
 	Repair        repairStatus       `json:"repair"`
+	SetAside      *asideStatus       `json:"set_aside"`           // since the start; null when no service runs
+	Home          *checkpoint.Home   `json:"home"`                // where the data directory is used, or was last
+	Elsewhere     string             `json:"elsewhere,omitempty"` // what is said of a directory that was last used elsewhere
 }
 
 // note is something that an operator should know, with the command that shows more.
@@ -88,8 +92,9 @@ func (a *admin) status() *statusReport {
 	st := &statusReport{
 		Version: currentVersion(), PID: os.Getpid(), DataDir: a.cfg.DataDir, Now: now.UTC(), Started: a.started.UTC(),
 		Destination: destinationName(a.cfg), Rates: a.rates.rates(), Scripts: a.scriptStatus(), Notes: []note{},
-		Repair: lookAtRepair(layoutOf(a.cfg.DataDir).repair),
+		Repair: lookAtRepair(layoutOf(a.cfg.DataDir).repair), SetAside: a.asides.report(),
 	}
+	st.Home, st.Elsewhere = a.lastHome()
 	if a.log != nil {
 		log := a.log.Status()
 		if log.MaxBytes == 0 { // a stopped log does not know its limit
@@ -99,6 +104,12 @@ func (a *admin) status() *statusReport {
 	}
 	if a.letters != nil {
 		letters, refused := a.letters.Status(), a.refused.Status()
+		st.DeadLetters, st.Refused = &letters, &refused
+	} else if v := a.view; v != nil {
+		letters, refused := v.letterIndex.Status, v.refusedIndex.Status
+		letters.MaxBytes, letters.LogBytes = int64(a.cfg.DeadLetters.MaxBytes), v.dead.Status().Bytes
+		letters.Full = letters.MaxBytes > 0 && letters.Bytes >= letters.MaxBytes
+		refused.MaxBytes, refused.LogBytes = int64(a.cfg.DeadLetters.RefusedMaxBytes), v.refused.Status().Bytes
 		st.DeadLetters, st.Refused = &letters, &refused
 	}
 	if a.store != nil {
@@ -116,6 +127,18 @@ func (a *admin) status() *statusReport {
 	}
 	a.judge(st)
 	return st
+}
+
+// lastHome returns where the data directory is used, or was last, and what is to be said of it.
+func (a *admin) lastHome() (*checkpoint.Home, string) {
+	if a.home != nil {
+		return a.home, a.elsewhere
+	}
+	last, ok := a.db.Home()
+	if !ok {
+		return nil, ""
+	}
+	return &last, elsewhere(last, currentHome(a.cfg.DataDir, a.now()))
 }
 
 // destinationName says where documents go when no sink is open to ask.
@@ -191,8 +214,19 @@ func (a *admin) judge(st *statusReport) {
 			add("weir lua test "+s.Script, "the newest version of %s is refused, the one before is in force: %s", s.Script, s.Refused)
 		}
 	}
+	if st.SetAside.any() {
+		add("weir wal verify", "since the start: %s", st.SetAside.text())
+	}
+	if a.view != nil {
+		for _, text := range a.view.notes() {
+			add("weir wal repair --dry-run", "%s", text)
+		}
+	}
+	if st.Elsewhere != "" {
+		add("", "%s", st.Elsewhere)
+	}
 	if st.Repair.Files > 0 {
-		add("weir wal verify", "%d files (%s) lie in repair/: bytes that were damaged or torn", st.Repair.Files, humanBytes(st.Repair.Bytes))
+		add("weir wal verify", "%s (%s) in repair/: bytes that were damaged or torn", counted(st.Repair.Files, "file lies", "files lie"), humanBytes(st.Repair.Bytes))
 	}
 	if st.Store != nil && st.Store.Damaged > 0 {
 		add("", "%d parts of the embedded destination were damaged and set aside (store/*.damaged)", st.Store.Damaged)

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"net/netip"
-	"slices"
 	"time"
 
+	"github.com/weirlog/weir/flush/checkpoint"
 	"github.com/weirlog/weir/wal"
 )
 
@@ -21,6 +19,12 @@ type walReport struct {
 	// of groups that never became whole the next start sets aside.
 	Clean     *bool `json:"clean,omitempty"`
 	TornBytes int64 `json:"torn_bytes,omitempty"`
+	// LostEnd and Database say what else the next start of a stopped log finds.
+	LostEnd  *damageView `json:"lost_end,omitempty"`
+	Database string      `json:"weir_db,omitempty"` // why weir.db cannot be used as it is
+	// Home and Elsewhere are as in statusReport.
+	Home      *checkpoint.Home `json:"home"`
+	Elsewhere string           `json:"elsewhere,omitempty"`
 }
 
 func (a *admin) getWAL(w http.ResponseWriter, r *http.Request) error {
@@ -35,31 +39,21 @@ func (a *admin) getWAL(w http.ResponseWriter, r *http.Request) error {
 	for _, s := range rep.Streams {
 		rep.Lag = max(rep.Lag, s.Lag)
 	}
-	if snapshot, ok := a.log.(*wal.Snapshot); ok {
-		clean, torn := snapshot.Clean()
-		rep.Clean, rep.TornBytes = &clean, torn
+	if a.view != nil {
+		clean, torn := a.view.log.Clean()
+		rep.Clean, rep.TornBytes, rep.LostEnd = &clean, torn, newDamageView(a.view.log.LostEnd())
+		if err := a.view.databaseFault(); err != nil {
+			rep.Database = err.Error()
+		}
 	}
+	rep.Home, rep.Elsewhere = a.lastHome()
 	writeJSON(w, http.StatusOK, rep)
 	return nil
 }
 
-// verifyLine is a line of a verification's answer: how far it is, or at the end the report.
-type verifyLine struct {
-	Bytes  int64         `json:"bytes,omitempty"`
-	Total  int64         `json:"total,omitempty"`
-	Report *verifyReport `json:"report,omitempty"`
-	Error  *errorDetail  `json:"error,omitempty"`
-}
-
-type verifyReport struct {
-	Records uint64       `json:"records"` // proven
-	Bytes   int64        `json:"bytes"`
-	Lost    uint64       `json:"lost"` // records that cannot be read
-	Damage  []damageView `json:"damage"`
-}
-
 // damageView is a wal.CorruptionError in JSON.
 type damageView struct {
+	Part     string     `json:"part,omitempty"` // of the data directory
 	Segment  string     `json:"segment"`
 	Position int64      `json:"position"`
 	Length   int64      `json:"length"`
@@ -78,38 +72,6 @@ func newDamageView(d *wal.CorruptionError) *damageView {
 		v.Reason = d.Err.Error()
 	}
 	return v
-}
-
-// verifyWAL reads and proves every record, telling how far it is.
-func (a *admin) verifyWAL(w http.ResponseWriter, r *http.Request) error {
-	if _, err := a.query(r); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	out := newStream(w, contentTypeND)
-	total := a.log.Status().Bytes
-	var lost error
-	rep, err := a.log.Verify(ctx, func(bytes int64) {
-		if lost == nil {
-			if lost = out.line(verifyLine{Bytes: bytes, Total: max(total, bytes)}, false); lost != nil {
-				cancel()
-			}
-		}
-	})
-	if lost != nil {
-		return lost
-	}
-	if err != nil {
-		return err
-	}
-	first := a.log.Status().FirstOffset
-	rep.Damage = slices.DeleteFunc(rep.Damage, func(d *wal.CorruptionError) bool { return reclaimed(d, first) })
-	view := &verifyReport{Records: rep.Records, Bytes: rep.Bytes, Lost: rep.Lost(), Damage: []damageView{}}
-	for _, d := range rep.Damage {
-		view.Damage = append(view.Damage, *newDamageView(d))
-	}
-	return errors.Join(out.line(verifyLine{Report: view}, true), out.flush())
 }
 
 // recordView is a record in JSON.

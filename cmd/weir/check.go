@@ -39,8 +39,14 @@ func newCheckCmd(a *app) *cobra.Command {
 		Short: "Check configuration, scripts, destination and data directory",
 		Long: `Says everything that is wrong at once: faults of the configuration with file and
 line, scripts that do not compile or whose tests fail, an Elasticsearch that does
-not answer, a data directory that cannot be used. Nothing is changed; a running
-service is not disturbed. The exit code is 1 when anything is wrong.
+not answer, a data directory that cannot be used, a stream that left the configuration
+before it was drained. Nothing is changed; a running service is not disturbed.
+
+Of a stopped data directory it also says whether it was damaged, lost its end, or was
+last used elsewhere. It looks at weir.db and the last segments only (weir wal verify
+proves everything). A start goes on by itself after all of these: they are warnings.
+
+The exit code is 1 when anything has failed, 0 when there are warnings only.
 
 With --print, the configuration in force goes to standard output, secrets masked,
 with the origin of each value that is not a default; the findings then go to
@@ -80,7 +86,7 @@ func (c *checker) run(ctx context.Context, src configSources) {
 	c.configuration(src.File)
 	c.transforms()
 	c.destination(ctx)
-	c.dataDirectory()
+	c.dataDirectory(ctx)
 }
 
 // faulty reports whether a key, or one below it, has a fault; what depends on it is not checked then.

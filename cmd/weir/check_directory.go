@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -17,7 +18,7 @@ import (
 const subjectData = "data directory"
 
 // dataDirectory looks at the data directory and changes nothing in it.
-func (c *checker) dataDirectory() {
+func (c *checker) dataDirectory(ctx context.Context) {
 	if c.faulty("data_dir") {
 		c.add(subjectData, resultSkipped, "the configuration is not valid")
 		return
@@ -35,7 +36,7 @@ func (c *checker) dataDirectory() {
 		c.dataFault("%s is not a directory", dir)
 		return
 	}
-	usable := c.directoryAccess(dir)
+	usable := !c.foreignDirectory(dir) && c.directoryAccess(dir)
 	holder, held, err := wal.LockHolder(dir)
 	switch {
 	case err != nil:
@@ -43,10 +44,13 @@ func (c *checker) dataDirectory() {
 		usable = false
 	case held && holder.PID != 0:
 		c.add(subjectData, resultOK, "%s is in use by process %d%s", dir, holder.PID, prefixed(", admin listener ", holder.Admin))
+		c.runningService(ctx, holder)
 	case held:
 		c.add(subjectData, resultOK, "%s is in use by another process", dir)
+	case usable && looksLikeDataDir(dir) != nil:
+		c.add(subjectData, resultOK, "%s can be used; there is no data in it yet", dir)
 	case usable:
-		c.add(subjectData, resultOK, "%s can be used", dir)
+		c.dataContent(ctx, dir)
 	}
 	c.freeSpace(dir)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -27,9 +26,12 @@ type offlineNeeds struct {
 	delivery bool // destination and scripts, to replay
 }
 
-// openOffline takes the lock of the data directory and opens what the command needs of it. The function
-// that it returns closes all of it.
+// openOffline takes the lock of the data directory and opens what the command needs of it: nothing but a view when it
+// needs none of the parts, which can be opened for changing only. The function that it returns closes all of it.
 func openOffline(ctx context.Context, cfg *Config, logger *slog.Logger, needs offlineNeeds) (_ *adminParts, closeParts func() error, err error) {
+	if needs == (offlineNeeds{}) {
+		return viewOffline(cfg, logger)
+	}
 	p := &parts{cfg: cfg, dir: layoutOf(cfg.DataDir), logger: logger, registry: prometheus.NewRegistry(), scripts: map[string]*lua.Transformer{}}
 	defer func() {
 		if err != nil {
@@ -74,13 +76,16 @@ func openOffline(ctx context.Context, cfg *Config, logger *slog.Logger, needs of
 	return parts, p.close, nil
 }
 
-// openSnapshot opens the log for reading. A data directory whose log is gone is looked at as an empty one.
-func openSnapshot(dir string) (*wal.Snapshot, error) {
-	log, err := wal.OpenSnapshot(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not there: the data directory has lost its log, or no service ever started with it", dir)
+// viewOffline is openOffline for commands that change nothing.
+func viewOffline(cfg *Config, logger *slog.Logger) (*adminParts, func() error, error) {
+	v, err := viewData(cfg.DataDir)
+	if err != nil {
+		return nil, nil, err
 	}
-	return log, err
+	if !exists(v.dir.wal) {
+		logger.Warn("the log is not there: the data directory has lost it, or no service ever started with it", "path", v.dir.wal)
+	}
+	return &adminParts{cfg: cfg, logger: logger, view: v, log: v.log, db: v.db, scripts: map[string]*lua.Transformer{}, registry: prometheus.NewRegistry()}, v.close, nil
 }
 
 func exists(path string) bool {

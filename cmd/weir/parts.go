@@ -32,6 +32,12 @@ func layoutOf(dataDir string) dataLayout {
 	return dataLayout{root: dataDir, wal: at("wal"), dead: at("dead"), refused: at("dead", "refused"), db: at("weir.db"), repair: at("repair"), store: at("store")}
 }
 
+// The names of the two stores of dead letters, in weir.db and in metrics.
+const (
+	storeLetters = "letters"
+	storeRefused = "refused"
+)
+
 // parts are the components that a service and an offline command have in common: the data directory
 // under its lock, and what delivers from it.
 type parts struct {
@@ -39,6 +45,7 @@ type parts struct {
 	dir      dataLayout
 	logger   *slog.Logger
 	registry *prometheus.Registry
+	asides   *asides // nil in commands
 
 	lock    *wal.DirLock
 	db      *checkpoint.DB
@@ -62,6 +69,7 @@ func openParts(cfg *Config, logger *slog.Logger) (_ *parts, err error) {
 			err = errors.Join(err, p.close())
 		}
 	}()
+	p.asides = newAsides(p.registry)
 	if err = refuseForeignDir(p.dir); err != nil {
 		return nil, err
 	}
@@ -87,9 +95,9 @@ func openParts(cfg *Config, logger *slog.Logger) (_ *parts, err error) {
 
 func (p *parts) openLetters() error {
 	metrics := deadletter.NewMetrics(p.registry)
-	open := func(name, dir string, maxBytes Bytes, onFull deadletter.OnFull, ownKeys bool) (*deadletter.Store, error) {
+	open := func(name, part, dir string, maxBytes Bytes, onFull deadletter.OnFull, ownKeys bool) (*deadletter.Store, error) {
 		s, err := deadletter.Open(dir, p.db, deadletter.Options{
-			Name: name, MaxBytes: int64(maxBytes), OnFull: onFull, OwnKeys: ownKeys, RepairDir: p.dir.repair,
+			Name: name, MaxBytes: int64(maxBytes), OnFull: onFull, OwnKeys: ownKeys, RepairDir: p.dir.repair, OnAside: p.asides.of(part),
 			Logger: p.logger.With("component", name), Metrics: metrics,
 		})
 		if err != nil {
@@ -98,10 +106,10 @@ func (p *parts) openLetters() error {
 		return s, nil
 	}
 	var err error
-	if p.letters, err = open("letters", p.dir.dead, p.cfg.DeadLetters.MaxBytes, deadletter.Block, false); err != nil {
+	if p.letters, err = open(storeLetters, partDead, p.dir.dead, p.cfg.DeadLetters.MaxBytes, deadletter.Block, false); err != nil {
 		return err
 	}
-	p.refused, err = open("refused", p.dir.refused, p.cfg.DeadLetters.RefusedMaxBytes, deadletter.DropOldest, true)
+	p.refused, err = open(storeRefused, partRefused, p.dir.refused, p.cfg.DeadLetters.RefusedMaxBytes, deadletter.DropOldest, true)
 	return err
 }
 

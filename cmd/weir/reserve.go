@@ -115,6 +115,15 @@ func writeReserve(path string) error {
 	return err
 }
 
+func (r *reserve) heldMetric() float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held {
+		return 1
+	}
+	return 0
+}
+
 // giveUp frees the space, and reports whether there was any to free.
 func (r *reserve) giveUp() bool {
 	r.mu.Lock()

@@ -28,15 +28,13 @@ func settledOffsets(streams []string, db *checkpoint.DB, log *wal.Log, logger *s
 		switch {
 		case !ok:
 			settled[name] = oldest
-			if db.Rebuilt() {
-				logger.Warn("the checkpoint is unknown; everything in the log is delivered again under the same ids", "stream", name, "from", oldest+1)
-			}
 		case !log.HasEpoch(p.Epoch):
-			settled[name] = oldest
-			if log.LostEnd() {
-				settled[name] = min(oldest, p.Offset) // what is missing since the checkpoint is to be reported
+			// Where the log goes on behind the checkpoint, what lies between is missing, and is to be reported: that the log lost
+			// its end may have been noticed by a start that came no further, or by a repair.
+			settled[name] = min(oldest, p.Offset)
+			if !log.LostEnd() { // else that was said
+				logger.Warn("the checkpoint is of another log; delivery begins at the oldest record", "stream", name, "checkpoint", p.Offset, "checkpoint_epoch", p.Epoch, "from", settled[name]+1)
 			}
-			logger.Warn("the checkpoint is of another log; delivery begins at the oldest record", "stream", name, "checkpoint", p.Offset, "checkpoint_epoch", p.Epoch, "from", oldest+1)
 		default:
 			settled[name] = p.Offset
 		}
@@ -64,7 +62,7 @@ func dropForgottenStreams(declared []string, db *checkpoint.DB, log *wal.Log, lo
 				return err
 			}
 			if found {
-				return fmt.Errorf("stream %q left the configuration, but offset %d in the log is an event of it that is not settled: declare it again under streams:, let it drain (weir status), and remove it then", name, offset)
+				return errors.New(forgottenText(name, offset))
 			}
 		}
 		logger.Info("stream left the configuration; nothing of it was unsettled", "stream", name)
@@ -76,10 +74,11 @@ func dropForgottenStreams(declared []string, db *checkpoint.DB, log *wal.Log, lo
 }
 
 // findStream looks from an offset on for a record of a stream.
-func findStream(log *wal.Log, stream string, from wal.Offset) (wal.Offset, bool, error) {
-	r := log.NewReader(max(from, log.FirstOffset()))
+func findStream(log logView, stream string, from wal.Offset) (wal.Offset, bool, error) {
+	st := log.Status()
+	r := log.NewReader(max(from, st.FirstOffset))
 	defer r.Close()
-	for durable := log.DurableOffset(); r.Position() <= durable; {
+	for r.Position() <= st.DurableOffset {
 		rec, err := r.Next(context.Background())
 		if err != nil {
 			return 0, false, fmt.Errorf("look for records of stream %s: %w", stream, err)

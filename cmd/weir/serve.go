@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
@@ -99,6 +100,9 @@ type service struct {
 	admin   *adminServer
 	reserve *reserve
 
+	home      checkpoint.Home
+	elsewhere string // what is said of a directory that was last used elsewhere; "" else
+
 	level *slog.LevelVar
 	load  func() (*Config, error) // reads the configuration again
 }
@@ -129,11 +133,16 @@ func buildService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load f
 	if s.log, err = wal.Open(s.dir.wal, wal.Options{
 		SegmentBytes: int64(cfg.WAL.SegmentBytes), MaxBytes: int64(cfg.WAL.MaxBytes), MinFreeBytes: int64(cfg.WAL.MinFreeBytes),
 		RepairDir: s.dir.repair, KnownEnd: s.db.KnownEnd(), FreshEpoch: true,
-		Logger: logger.With("component", "wal"), Metrics: wal.NewMetrics(s.registry),
+		OnAside: s.asides.of(partLog), Logger: logger.With("component", "wal"), Metrics: wal.NewMetrics(s.registry),
 	}); err != nil {
 		return nil, explainDataDir(cfg.DataDir, err)
 	}
+	s.noteRebuilt()
+	s.findHome()
 	s.reserve = openReserve(cfg.DataDir, logger)
+	s.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "weir_reserve_held", Help: "1 while the reserve for a full disk is held, 0 when it was given up or could not be taken.",
+	}, s.reserve.heldMetric))
 	if err = s.buildFlusher(); err != nil {
 		return nil, err
 	}
@@ -154,7 +163,37 @@ func buildService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load f
 	if err = s.admin.Listen(); err != nil {
 		return nil, fmt.Errorf("admin.listen: %w", err)
 	}
+	s.storeHome()
 	return s, s.lock.Announce(s.admin.Addr())
+}
+
+// noteRebuilt says that weir.db is a new one beside logs that are not. It may have been made by a command that ran before.
+func (s *service) noteRebuilt() {
+	used := s.log.DurableOffset() > 0 || s.letters.Rebuilt() || s.refused.Rebuilt()
+	if s.db.Kept() == "" && (s.db.Identity() != 0 || !used) {
+		return
+	}
+	if s.db.Kept() == "" { // else it was said when it was set aside
+		s.logger.Error("the checkpoint (weir.db) was lost and is made anew; what is in the log is delivered again under the same ids", "path", s.dir.db, "records", s.log.DurableOffset()+1-s.log.FirstOffset())
+	}
+	s.asides.rebuilt(s.db.Kept())
+}
+
+// findHome says when the directory was last used elsewhere.
+func (s *service) findHome() {
+	s.home = currentHome(s.cfg.DataDir, time.Now())
+	if last, ok := s.db.Home(); ok {
+		if s.elsewhere = elsewhere(last, s.home); s.elsewhere != "" {
+			s.logger.Warn(s.elsewhere)
+		}
+	}
+}
+
+// storeHome stores that the directory is used here. It is for people only: a disk that has no room for it keeps nothing from running.
+func (s *service) storeHome() {
+	if err := s.db.SetHome(s.home); err != nil && !isDiskFull(err) {
+		s.logger.Warn("where the data directory is used could not be stored", "error", err)
+	}
 }
 
 // buildFlusher decides where delivery goes on and builds it.
@@ -189,6 +228,7 @@ func (s *service) adminParts() *adminParts {
 	return &adminParts{
 		cfg: s.cfg, logger: s.logger.With("component", "admin"), log: s.log, db: s.db, letters: s.letters, refused: s.refused, replayer: s.replayer,
 		store: s.store, flusher: s.flusher, scripts: s.scripts, ready: s.log.Ready, reload: s.reload, registry: s.registry, started: time.Now(),
+		asides: s.asides, home: &s.home, elsewhere: s.elsewhere,
 	}
 }
 
@@ -254,6 +294,8 @@ func (c durableCheckpoint) Advance(epoch wal.Epoch, offsets map[string]wal.Offse
 
 // storeEnd stores where the log ends, so that the next start notices when its end is gone.
 func (s *service) storeEnd() error {
+	s.home.Stopped = time.Now().UTC().Truncate(time.Second)
+	defer s.storeHome()
 	s.db.NoteDurable(s.log.DurableOffset())
 	err := s.db.StoreDurable()
 	if isDiskFull(err) && s.reserve.giveUp() {

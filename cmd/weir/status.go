@@ -51,7 +51,7 @@ stopped (no service runs).`,
 }
 
 func (a *app) askStatus(cmd *cobra.Command) (*statusReport, error) {
-	client, err := a.openAdmin(cmd, offlineNeeds{letters: true, store: true})
+	client, err := a.openAdmin(cmd, offlineNeeds{})
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (a *app) watchStatus(cmd *cobra.Command, output outputFormat, every time.Du
 	var client *adminClient
 	for looked := false; ; looked = true {
 		if client == nil && (!looked || serviceRuns(cfg)) {
-			if client, err = a.openAdminFor(ctx, cfg, offlineNeeds{letters: true, store: true}); err != nil {
+			if client, err = a.openAdminFor(ctx, cfg, offlineNeeds{}); err != nil {
 				return err
 			}
 		}

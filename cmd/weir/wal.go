@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -85,8 +84,19 @@ func (a *app) printWAL(rep *walReport) error {
 	if st.Failures > 0 {
 		line("failures", "%d writes or syncs failed since the start", st.Failures)
 	}
-	if rep.Clean != nil {
+	if rep.LostEnd != nil {
+		line("damaged", "it %s", lostText(&wal.CorruptionError{First: rep.LostEnd.First, Last: rep.LostEnd.Last}))
+	} else if rep.Clean != nil {
 		line("closed", "%s", closedText(*rep.Clean, rep.TornBytes))
+	}
+	if rep.Database != "" {
+		line("weir.db", "%s; the next start makes it anew, and what is in the log is delivered again under the same ids", printable(rep.Database))
+	}
+	if h := rep.Home; h != nil && rep.Clean != nil {
+		line("last used", "by host %s at %s (%s)", printable(orElse(h.Host, "(unknown)")), printable(h.Path), printable(lastUse(*h)))
+	}
+	if rep.Elsewhere != "" {
+		line("elsewhere", "%s", printable(rep.Elsewhere))
 	}
 	fmt.Fprintln(&b)
 	width := a.width(a.stdout)
@@ -121,96 +131,6 @@ func closedText(clean bool, torn int64) string {
 		return "not in order (a crash or a kill), nothing is torn"
 	}
 	return fmt.Sprintf("not in order; %s of groups that never became whole will be set aside by the next start", humanBytes(torn))
-}
-
-func newWALVerifyCmd(a *app) *cobra.Command {
-	var output outputFormat
-	cmd := &cobra.Command{
-		Use:   "verify",
-		Short: "Read and prove every record",
-		Long: `Reads every record of the log and proves its checksum. Exit code 0 when all are sound,
-1 when any is damaged; the table says where, and which offsets are lost. Nothing is
-changed: the service itself makes dead letters of stage log of what is damaged, when
-delivery comes to it.`,
-		Example: "  weir wal verify\n  weir wal verify -o json | jq .damage",
-		Args:    cobra.NoArgs,
-	}
-	withDataDir(cmd)
-	output.addFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client, err := a.openAdmin(cmd, offlineNeeds{})
-		if err != nil {
-			return err
-		}
-		rep, err := a.verifyWAL(cmd.Context(), client)
-		if err = closing(client, err); err != nil {
-			return err
-		}
-		if err := a.printVerified(rep, output); err != nil {
-			return err
-		}
-		if len(rep.Damage) > 0 {
-			return errReported
-		}
-		return nil
-	}
-	return cmd
-}
-
-func (a *app) verifyWAL(ctx context.Context, client *adminClient) (*verifyReport, error) {
-	var bar *progress
-	var report *verifyReport
-	var seen int64
-	_, err := client.lines(ctx, http.MethodGet, walPath+"/verify", nil, nil, func(line []byte) error {
-		var l verifyLine
-		if err := json.Unmarshal(line, &l); err != nil {
-			return fmt.Errorf("read the service's answer: %w", err)
-		}
-		if l.Report != nil {
-			report = l.Report
-			return nil
-		}
-		if bar == nil {
-			bar = a.newProgress(l.Total, true, "verify")
-		}
-		bar.add(l.Bytes - seen)
-		seen = l.Bytes
-		return nil
-	})
-	if bar != nil {
-		bar.finish()
-	}
-	if err == nil && report == nil {
-		err = errors.New("the service's answer broke off")
-	}
-	return report, err
-}
-
-func (a *app) printVerified(rep *verifyReport, output outputFormat) error {
-	if output != outputTable {
-		return output.write(a.stdout, rep)
-	}
-	if len(rep.Damage) == 0 {
-		_, err := fmt.Fprintf(a.stdout, "%s %s records, %s: all sound\n", a.paint(a.stdout, colourGreen, "ok"), humanCount(rep.Records), humanBytes(rep.Bytes))
-		return err
-	}
-	if err := a.printDamage(rep.Damage); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(a.stdout, "\n%s %s records are sound, %s cannot be read\n", a.paint(a.stdout, colourRed, "damaged"), humanCount(rep.Records), humanCount(rep.Lost))
-	return err
-}
-
-func (a *app) printDamage(damage []damageView) error {
-	table := newTable("segment", ">position", ">bytes", "offsets lost", "reason")
-	for _, d := range damage {
-		offsets := "none"
-		if d.Last >= d.First {
-			offsets = fmt.Sprintf("%d to %d", d.First, d.Last)
-		}
-		table.add(d.Segment, strconv.FormatInt(d.Position, 10), humanCount(d.Length), offsets, d.Reason)
-	}
-	return table.render(a.stdout, a.width(a.stdout))
 }
 
 func newWALCatCmd(a *app) *cobra.Command {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/weirlog/weir/flush/checkpoint"
+	"github.com/weirlog/weir/lua"
 	"github.com/weirlog/weir/wal"
 )
 
@@ -17,15 +19,23 @@ func newWALRepairCmd(a *app) *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "repair",
-		Short: "Do to a stopped log what the next start would do",
-		Long: `Says what the next start of the service would set aside of a stopped log, and does it:
-groups of records at the end that never became whole, and so were never acknowledged,
-go to repair/ with all their bytes. Nothing is deleted. --dry-run only says it.
+		Short: "Do to a stopped data directory what the next start would do",
+		Long: `Says what the next start of the service would mend of a stopped data directory, and does it:
+
+  torn end      groups of records that never became whole, and so were never
+                acknowledged, go to repair/ with all their bytes
+  lost end      offsets go on behind the end that weir.db knows, under a new epoch
+  weir.db       a damaged one is set aside and made anew, a missing one is made; what is
+                in the log is then delivered again under the same ids
+  its index     is made anew from the dead letters' own log
+
+Nothing is deleted. --dry-run only says it, and changes not one byte.
 
 Damage anywhere else is not touched: the service delivers the records around it and
 makes dead letters of stage log of what cannot be read. This command lists it.
 
-The service does all this by itself when it starts; this is for looking first.`,
+The service does all this by itself when it starts; this is for looking first. It does
+not work beside a running service.`,
 		Example: "  weir wal repair --dry-run\n  weir wal repair --data-dir /restored/data",
 		Args:    cobra.NoArgs,
 	}
@@ -50,27 +60,28 @@ The service does all this by itself when it starts; this is for looking first.`,
 
 // repairReport says what a repair found and did.
 type repairReport struct {
-	Clean     bool         `json:"clean"`      // the log was closed in order
-	TornBytes int64        `json:"torn_bytes"` // of groups that never became whole
-	Records   uint64       `json:"records"`    // sound
-	Damage    []damageView `json:"damage"`     // stays where it is
-	Done      bool         `json:"done"`       // false in a dry run
+	Clean     bool         `json:"clean"`      // the main log was closed in order
+	TornBytes int64        `json:"torn_bytes"` // of groups that never became whole, in all logs
+	Records   uint64       `json:"records"`    // sound, in all logs
+	Steps     []repairStep `json:"steps"`
+	Damage    []damageView `json:"damage"` // stays where it is
+	Done      bool         `json:"done"`   // false in a dry run
 }
 
-func (a *app) repairWAL(ctx context.Context, cfg *Config, dryRun bool, output outputFormat) (err error) {
-	dir := layoutOf(cfg.DataDir)
-	lock, err := wal.LockDir(cfg.DataDir)
+// repairStep is one thing that a repair does.
+type repairStep struct {
+	Part string `json:"part"`
+	Text string `json:"text"` // what is done, in the imperative
+}
+
+func (a *app) repairWAL(ctx context.Context, cfg *Config, dryRun bool, output outputFormat) error {
+	rep, err := a.inspectData(ctx, cfg)
 	if err != nil {
-		return explainDataDir(cfg.DataDir, err)
-	}
-	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	fmt.Fprintf(a.stderr, "no service runs; opened %s\n", printable(cfg.DataDir))
-	rep, err := a.inspectWAL(ctx, dir.wal)
-	if err != nil {
-		return explainDataDir(cfg.DataDir, err)
+		return err
 	}
 	if !dryRun {
-		if err := openOnce(ctx, cfg, dir, slog.New(slog.NewTextHandler(a.stderr, nil))); err != nil {
+		logger := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		if err := openOnce(ctx, cfg, logger); err != nil {
 			return explainDataDir(cfg.DataDir, err)
 		}
 		rep.Done = true
@@ -78,42 +89,71 @@ func (a *app) repairWAL(ctx context.Context, cfg *Config, dryRun bool, output ou
 	return a.printRepair(rep, output)
 }
 
-func (a *app) inspectWAL(ctx context.Context, dir string) (*repairReport, error) {
-	snapshot, err := openSnapshot(dir)
+// inspectData finds out what there is to do, and changes nothing.
+func (a *app) inspectData(ctx context.Context, cfg *Config) (rep *repairReport, err error) {
+	v, err := viewData(cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	rep := &repairReport{Damage: []damageView{}}
-	rep.Clean, rep.TornBytes = snapshot.Clean()
-	bar := a.newProgress(snapshot.Status().Bytes, true, "verify")
+	defer func() { err = errors.Join(err, v.close()) }()
+	fmt.Fprintf(a.stderr, "no service runs; opened %s\n", printable(cfg.DataDir))
+	rep = &repairReport{Steps: []repairStep{}}
+	rep.Clean, _ = v.log.Clean()
+	add := func(part, format string, args ...any) {
+		rep.Steps = append(rep.Steps, repairStep{part, fmt.Sprintf(format, args...)})
+	}
+	switch err := v.db.Fault(); {
+	case errors.Is(err, checkpoint.ErrMissing):
+		add(partDB, "make it, since it is missing; what is in the log is delivered again under the same ids")
+	case err != nil:
+		add(partDB, "set it aside as weir.db.damaged-TIME and make it anew; what is in the log is delivered again under the same ids")
+	case v.letterIndex.Fault != nil || v.refusedIndex.Fault != nil:
+		add(partDB, "make the index of dead letters anew from their log")
+	}
+	for _, l := range []struct {
+		part     string
+		snapshot *wal.Snapshot
+	}{{partLog, v.log}, {partDead, v.dead}, {partRefused, v.refused}} {
+		if lost := l.snapshot.LostEnd(); lost != nil {
+			add(l.part, "go on behind offset %d under a new epoch: the log ends before it, and had that end", lost.Last)
+		}
+		if _, torn := l.snapshot.Clean(); torn > 0 {
+			rep.TornBytes += torn
+			add(l.part, "set %s aside in repair/: groups that never became whole", humanBytes(torn))
+		}
+	}
+	bar := a.newProgress(v.log.Status().Bytes+v.dead.Status().Bytes+v.refused.Status().Bytes, true, "verify")
 	defer bar.finish()
 	var seen int64
-	verified, err := snapshot.Verify(ctx, func(bytes int64) {
-		bar.add(bytes - seen)
-		seen = bytes
+	verified, err := proveAll(ctx, v.provers(), func(done, _ int64) {
+		bar.add(done - seen)
+		seen = done
 	})
 	if err != nil {
 		return nil, err
 	}
-	rep.Records = verified.Records
-	for _, d := range verified.Damage {
-		rep.Damage = append(rep.Damage, *newDamageView(d))
-	}
+	rep.Records, rep.Damage = verified.Records, verified.Damage
 	return rep, nil
 }
 
-// openOnce opens the log as the service does, and closes it in order.
-func openOnce(ctx context.Context, cfg *Config, dir dataLayout, logger *slog.Logger) error {
-	db, err := checkpoint.Open(dir.db, checkpoint.Options{Logger: logger})
-	if err != nil {
+// openOnce opens the logs as the service does, and closes them in order.
+func openOnce(ctx context.Context, cfg *Config, logger *slog.Logger) (err error) {
+	p := &parts{cfg: cfg, dir: layoutOf(cfg.DataDir), logger: logger, registry: prometheus.NewRegistry(), scripts: map[string]*lua.Transformer{}}
+	defer func() { err = errors.Join(err, p.close()) }()
+	if p.lock, err = wal.LockDir(cfg.DataDir); err != nil {
 		return err
 	}
-	end := db.KnownEnd()
-	if err := db.Close(); err != nil {
+	p.closers = append(p.closers, closerFunc(p.lock.Unlock))
+	if p.db, err = checkpoint.Open(p.dir.db, checkpoint.Options{Logger: logger}); err != nil {
 		return err
 	}
-	log, err := wal.Open(dir.wal, wal.Options{
-		SegmentBytes: int64(cfg.WAL.SegmentBytes), RepairDir: dir.repair, KnownEnd: end, Logger: logger,
+	p.closers = append(p.closers, p.db)
+	if err := p.openLetters(); err != nil {
+		return err
+	}
+	p.closers = append(p.closers, runStores(ctx, p.letters, p.refused))
+	log, err := wal.Open(p.dir.wal, wal.Options{
+		SegmentBytes: int64(cfg.WAL.SegmentBytes), RepairDir: p.dir.repair, KnownEnd: p.db.KnownEnd(), Logger: logger,
 	})
 	if err != nil {
 		return err
@@ -128,24 +168,30 @@ func (a *app) printRepair(rep *repairReport, output outputFormat) error {
 		return output.write(a.stdout, rep)
 	}
 	out := a.stdout
-	fmt.Fprintf(out, "closed: %s\n%s records are sound\n", closedText(rep.Clean, rep.TornBytes), humanCount(rep.Records))
+	fmt.Fprintf(out, "sound: %s\n", plural(rep.Records, "record", "records"))
 	if len(rep.Damage) > 0 {
-		fmt.Fprintf(out, "\ndamaged; these records become dead letters of stage log when the service comes to them:\n")
+		fmt.Fprintf(out, "\ndamaged; what is lost of events becomes dead letters of stage log when the service comes to it:\n")
 		if err := a.printDamage(rep.Damage); err != nil {
 			return err
 		}
 		fmt.Fprintln(out)
 	}
-	var err error
 	switch {
-	case rep.Done && rep.TornBytes > 0:
-		_, err = fmt.Fprintf(out, "repaired: %s were set aside in repair/\n", humanBytes(rep.TornBytes))
+	case len(rep.Steps) == 0 && rep.Done:
+		fmt.Fprintln(out, "nothing had to be done")
+	case len(rep.Steps) == 0:
+		fmt.Fprintln(out, "a repair would do nothing")
 	case rep.Done:
-		_, err = fmt.Fprintln(out, "nothing had to be set aside")
-	case rep.TornBytes > 0:
-		_, err = fmt.Fprintf(out, "a repair would set %s aside in repair/; nothing was changed\n", humanBytes(rep.TornBytes))
+		fmt.Fprintln(out, "done:")
 	default:
-		_, err = fmt.Fprintln(out, "a repair would set nothing aside; nothing was changed")
+		fmt.Fprintln(out, "a repair would:")
 	}
-	return err
+	for _, s := range rep.Steps {
+		fmt.Fprintf(out, "  %-12s  %s\n", s.Part, s.Text)
+	}
+	if !rep.Done {
+		_, err := fmt.Fprintln(out, "nothing was changed")
+		return err
+	}
+	return nil
 }
