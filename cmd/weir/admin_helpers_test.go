@@ -45,8 +45,14 @@ func startServiceIn(t testing.TB, dataDir string, more ...string) *testService {
 
 func startServiceLogging(t testing.TB, logger *slog.Logger, dataDir string, more ...string) *testService {
 	t.Helper()
+	return startServiceWith(t, logger, "", dataDir, more...)
+}
+
+// startServiceWith starts a service with a configuration file; "" for none.
+func startServiceWith(t testing.TB, logger *slog.Logger, config, dataDir string, more ...string) *testService {
+	t.Helper()
 	environ := serviceEnviron(dataDir, more...)
-	load := func() (*Config, error) { return LoadConfig(configSources{Environ: environ}) }
+	load := func() (*Config, error) { return LoadConfig(configSources{File: config, Environ: environ}) }
 	cfg, err := load()
 	if err != nil {
 		t.Fatal(err)
