@@ -1,8 +1,10 @@
 package deadletter
 
 import (
+	"encoding/hex"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -72,5 +74,34 @@ func TestStore_Open_SaysWhatItSetAside(t *testing.T) {
 	h.open()
 	if len(asides) != 2 || asides[0].Kind != wal.AsideLostEnd || asides[0].Last != 1 || asides[1].Kind != wal.AsideDamage {
 		t.Errorf("told %+v", asides)
+	}
+}
+
+// TestIndexValues_AreGolden pins the values of the index, which docs/format.md describes. An index can be made anew, so that a
+// later version need not read these; but it must not mistake them.
+func TestIndexValues_AreGolden(t *testing.T) {
+	st := indexState{epoch: 0x0123456789abcdef, applied: 42, stages: [5]uint64{0, 1, 2, 3, 4}, bytes: 5000, kept: 600}
+	for i := range st.sums {
+		st.sums[i] = sum{count: uint64(i + 1), hash: 0xfeed << i}
+	}
+	l := letter(7)
+	e := newEntry(&change{key: l.Key, letter: l, parts: 2, bytes: 700, eventBytes: 500, documentBytes: 100}, 11, 9)
+	for name, b := range map[string][]byte{"index-state-v1.hex": st.encode(), "index-entry-v1.hex": e.encode()} {
+		path := filepath.Join("testdata", name)
+		got := hex.EncodeToString(b) + "\n"
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want, err := os.ReadFile(path); err != nil || got != string(want) {
+			t.Errorf("%s:\n%swant\n%s%v", name, got, want, err)
+		}
+	}
+	if back, err := decodeIndexState(st.encode()); err != nil || back != st {
+		t.Errorf("state %+v became %+v, %v", st, back, err)
+	}
+	if back, err := decodeEntry(9, e.encode()); err != nil || !reflect.DeepEqual(back, e) {
+		t.Errorf("entry %+v became %+v, %v", e, back, err)
 	}
 }
