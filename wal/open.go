@@ -298,6 +298,7 @@ func (l *Log) storeEpoch() error {
 		return err
 	}
 	l.active = l.tailBytes
+	l.total += l.tailBytes
 	return nil
 }
 
