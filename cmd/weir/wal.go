@@ -92,7 +92,7 @@ func (a *app) printWAL(rep *walReport) error {
 	if rep.Database != "" {
 		line("weir.db", "%s; the next start makes it anew, and what is in the log is delivered again under the same ids", printable(rep.Database))
 	}
-	if h := rep.Home; h != nil && rep.Clean != nil {
+	if h := rep.Home; h != nil && rep.Clean != nil && rep.Elsewhere == "" {
 		line("last used", "by host %s at %s (%s)", printable(orElse(h.Host, "(unknown)")), printable(h.Path), printable(lastUse(*h)))
 	}
 	if rep.Elsewhere != "" {
