@@ -329,11 +329,10 @@ func (l *Log) setAsideTorn(lay *layout) error {
 		return err
 	}
 	end := s.size - lay.torn
-	kept := fmt.Sprintf("%s-%d.torn", s.name(), end)
-	if err := keepBytes(l.opts.RepairDir, kept, b[end:]); err != nil {
+	kept, err := keepBytes(l.opts.RepairDir, fmt.Sprintf("%s-%d.torn", s.name(), end), b[end:])
+	if err != nil {
 		// Never acknowledged, and still in the old segment until that is reclaimed: no reason to stay down.
 		l.opts.Logger.Warn("the torn tail could not be copied", "error", err)
-		kept = ""
 	}
 	l.toldTorn(CorruptionError{Segment: s.name(), Position: end, Length: lay.torn, First: lay.next, Last: lay.next - 1, Kept: kept, Err: errTorn})
 	s.size = end

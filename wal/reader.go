@@ -116,7 +116,7 @@ func (r *Reader) step() (Record, bool, error) {
 			return Record{}, false, err
 		}
 		if !more { // nothing but damage up to the durable offset
-			return r.gap(r.win.durable + 1)
+			return r.gap(r.win.durable+1, r.pos)
 		}
 		rec, ok, err := r.readRecord()
 		if err != nil {

@@ -25,14 +25,14 @@ type span struct {
 func (r *Reader) reportBefore(rec *Record) (Record, error) {
 	if rec.Offset == r.next {
 		if r.skipReclaimed(r.next); len(r.bad) > 0 {
-			if _, err := r.keep(r.next, r.next-1); err != nil {
+			if _, err := r.keep(r.next, r.next-1, r.pos); err != nil {
 				return Record{}, err
 			}
 		}
 		r.next++
 		return *rec, nil
 	}
-	gap, ok, err := r.gap(rec.Offset)
+	gap, ok, err := r.gap(rec.Offset, r.pos-int64(rec.size))
 	if err != nil {
 		return Record{}, err
 	}
@@ -44,12 +44,12 @@ func (r *Reader) reportBefore(rec *Record) (Record, error) {
 	return gap, nil
 }
 
-// gap returns the record that stands for the offsets from next to before end.
-func (r *Reader) gap(end Offset) (Record, bool, error) {
+// gap returns the record that stands for the offsets from next to before end. at is where they should stand in the segment.
+func (r *Reader) gap(end Offset, at int64) (Record, bool, error) {
 	if r.skipReclaimed(end); r.next == end {
 		return Record{}, false, nil
 	}
-	damage, err := r.keep(r.next, end-1)
+	damage, err := r.keep(r.next, end-1, at)
 	if err != nil {
 		return Record{}, false, err
 	}
@@ -132,9 +132,9 @@ func (r *Reader) note(from, to int64, cause error) {
 }
 
 // keep copies the damaged bytes met since the last record to the repair directory and says what they
-// cost: the offsets from first to last, none when last is below first.
-func (r *Reader) keep(first, last Offset) (*CorruptionError, error) {
-	damage := &CorruptionError{First: first, Last: last, Err: errMissing, Segment: r.seg.name(), Position: r.pos}
+// cost: the offsets from first to last, none when last is below first. at is the place where there are no such bytes.
+func (r *Reader) keep(first, last Offset, at int64) (*CorruptionError, error) {
+	damage := &CorruptionError{First: first, Last: last, Err: errMissing, Segment: r.seg.name(), Position: at}
 	for i := range r.bad {
 		s := &r.bad[i]
 		if err := r.keepSpan(s); err != nil {
@@ -166,9 +166,9 @@ func damageText(d *CorruptionError, kept bool) string {
 		text = "a part of the log is missing; "
 	}
 	if d.Last < d.First {
-		return text + "no record was in them"
+		return text + "no record is lost"
 	}
-	return text + "a dead letter stands for the records that were in them, and those around are delivered"
+	return text + "a dead letter stands for the records that are lost, and those around are delivered"
 }
 
 func (r *Reader) keepSpan(s *span) error {
@@ -188,9 +188,6 @@ func (r *Reader) keepSpan(s *span) error {
 		return fmt.Errorf("read damaged segment: %w", err)
 	}
 	name := fmt.Sprintf("%s-%d-%d.damaged", s.seg.name(), s.from, s.to-s.from)
-	if err := keepBytes(r.repairDir, name, b); err != nil {
-		return err
-	}
-	s.kept = name
-	return nil
+	s.kept, err = keepBytes(r.repairDir, name, b)
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -320,4 +321,49 @@ func TestLockDir_IsNotRefusedBecauseSomebodyLooks(t *testing.T) {
 	}
 	close(stop)
 	<-done
+}
+
+// TestReader_SameDamage_BySeveralAtOnce: each reader keeps the bytes, and none gets in another's way.
+func TestReader_SameDamage_BySeveralAtOnce(t *testing.T) {
+	l := startLog(t, filepath.Join(t.TempDir(), "wal"), Options{})
+	want := payloads(40, 100)
+	for _, p := range want {
+		l.mustAppend(p)
+	}
+	l = damageAfter(t, l, func(b []byte) []byte {
+		for i := range want {
+			if i%2 == 1 {
+				b[bytes.Index(b, []byte(want[i]))] ^= 1
+			}
+		}
+		return b
+	})
+	var readers sync.WaitGroup
+	for range 8 {
+		readers.Go(func() {
+			r := l.NewReader(1)
+			defer r.Close()
+			for r.Position() <= l.DurableOffset() {
+				if _, err := r.Next(context.Background()); err != nil {
+					t.Errorf("offset %d: %v", r.Position(), err)
+					return
+				}
+			}
+		})
+	}
+	readers.Wait()
+}
+
+// TestKeepBytes_SameName: logs share a repair directory, and the same segment, position and length may be damaged in two.
+func TestKeepBytes_SameName(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "repair")
+	for i, row := range []struct{ bytes, kept string }{{"one", "name"}, {"one", "name"}, {"two", "name.1"}, {"three", "name.2"}, {"two", "name.1"}} {
+		kept, err := keepBytes(dir, "name", []byte(row.bytes))
+		if err != nil || kept != row.kept {
+			t.Fatalf("%d: kept as %q, want %q, %v", i, kept, row.kept, err)
+		}
+		if b, err := os.ReadFile(filepath.Join(dir, kept)); err != nil || string(b) != row.bytes {
+			t.Errorf("%d: %q, %v", i, b, err)
+		}
+	}
 }

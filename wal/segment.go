@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -188,25 +190,41 @@ func moveAside(path, repairDir string) (kept string, err error) {
 	return filepath.Base(dst), syncDir(filepath.Dir(path))
 }
 
-// keepBytes writes b to a file of the given name in repairDir, durably. A file of that name and size is
-// there already when the same damage was met before; it is left alone.
-func keepBytes(repairDir, name string, b []byte) error {
-	path := filepath.Join(repairDir, name)
-	if info, err := os.Stat(path); err == nil && info.Size() == int64(len(b)) {
-		return nil
+// keeping lets one reader at a time keep bytes: several may meet the same damage.
+var keeping sync.Mutex
+
+// keepBytes writes b to a file of the given name in repairDir, durably, and returns the name that it got: several logs share
+// the directory, so that other bytes may have taken it. Bytes that were kept before are left alone.
+func keepBytes(repairDir, name string, b []byte) (kept string, err error) {
+	keeping.Lock()
+	defer keeping.Unlock()
+	kept = name
+	for i := 1; ; i++ {
+		there, err := os.ReadFile(filepath.Join(repairDir, kept))
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil && !errors.Is(err, unix.EIO) {
+			return "", fmt.Errorf("keep damaged bytes: %w", err)
+		}
+		if err == nil && bytes.Equal(there, b) {
+			return kept, nil
+		}
+		kept = fmt.Sprintf("%s.%d", name, i)
 	}
 	if err := makeDir(repairDir); err != nil {
-		return err
+		return "", err
 	}
+	path := filepath.Join(repairDir, kept)
 	temp := path + ".temp"
 	if err := writeSynced(temp, b); err != nil {
 		os.Remove(temp) // best effort: on a full disk the rest of it is in the way
-		return fmt.Errorf("keep damaged bytes: %w", err)
+		return "", fmt.Errorf("keep damaged bytes: %w", err)
 	}
 	if err := os.Rename(temp, path); err != nil {
-		return fmt.Errorf("keep damaged bytes: %w", err)
+		return "", fmt.Errorf("keep damaged bytes: %w", err)
 	}
-	return syncDir(repairDir)
+	return kept, syncDir(repairDir)
 }
 
 func writeSynced(path string, b []byte) error {

@@ -97,6 +97,16 @@ func (s *Snapshot) HasEpoch(e Epoch) bool {
 	return slices.ContainsFunc(s.lay.segs, func(seg segment) bool { return seg.gen.epoch == e })
 }
 
+// LostBegin returns the offsets that Expect was told of and that the log begins behind; nil when it holds the first of them,
+// or lost its end as well, so that LostEnd says it.
+func (s *Snapshot) LostBegin() *CorruptionError {
+	first := &s.window().segs[0]
+	if s.from == 0 || s.from >= first.first || s.LostEnd() != nil {
+		return nil
+	}
+	return &CorruptionError{Segment: first.name(), First: s.from, Last: first.first - 1, Err: errMissing}
+}
+
 // Clean reports whether the log was closed in order, and how many bytes of groups that never became
 // whole the next start will cut.
 func (s *Snapshot) Clean() (clean bool, torn int64) {
@@ -211,7 +221,7 @@ func (r *Reader) proveRest(durable Offset) error {
 		}
 	}
 	if r.skipReclaimed(r.next); len(r.bad) > 0 {
-		_, err := r.keep(r.next, r.next-1)
+		_, err := r.keep(r.next, r.next-1, r.pos)
 		return err
 	}
 	return nil

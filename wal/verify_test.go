@@ -153,6 +153,9 @@ func TestVerify_Expect(t *testing.T) {
 			if err != nil || rep.Records != row.recordsThatRemain || (s.LostEnd() != nil) != row.lostEnd {
 				t.Errorf("%+v, lost end %v, %v", rep, s.LostEnd(), err)
 			}
+			if lost := s.LostBegin(); (lost != nil) != (name == "the oldest segment is gone") {
+				t.Errorf("lost beginning %v", lost)
+			}
 			if row.nothing {
 				if len(rep.Damage) != 0 {
 					t.Errorf("damage %v", rep.Damage)
