@@ -19,9 +19,10 @@ type walReport struct {
 	// of groups that never became whole the next start sets aside.
 	Clean     *bool `json:"clean,omitempty"`
 	TornBytes int64 `json:"torn_bytes,omitempty"`
-	// LostEnd and Database say what else the next start of a stopped log finds.
-	LostEnd  *damageView `json:"lost_end,omitempty"`
-	Database string      `json:"weir_db,omitempty"` // why weir.db cannot be used as it is
+	// LostBegin, LostEnd and Database say what else the next start of a stopped log finds.
+	LostBegin *damageView `json:"lost_begin,omitempty"`
+	LostEnd   *damageView `json:"lost_end,omitempty"`
+	Database  string      `json:"weir_db,omitempty"` // why weir.db cannot be used as it is
 	// Home and Elsewhere are as in statusReport.
 	Home      *checkpoint.Home `json:"home"`
 	Elsewhere string           `json:"elsewhere,omitempty"`
@@ -41,7 +42,8 @@ func (a *admin) getWAL(w http.ResponseWriter, r *http.Request) error {
 	}
 	if a.view != nil {
 		clean, torn := a.view.log.Clean()
-		rep.Clean, rep.TornBytes, rep.LostEnd = &clean, torn, newDamageView(a.view.log.LostEnd())
+		rep.Clean, rep.TornBytes = &clean, torn
+		rep.LostBegin, rep.LostEnd = newDamageView(a.view.log.LostBegin()), newDamageView(a.view.log.LostEnd())
 		if err := a.view.databaseFault(); err != nil {
 			rep.Database = err.Error()
 		}

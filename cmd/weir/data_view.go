@@ -130,6 +130,9 @@ func (v *dataView) notes() []string {
 		part     string
 		snapshot *wal.Snapshot
 	}{{partLog, v.log}, {partDead, v.dead}, {partRefused, v.refused}} {
+		if lost := l.snapshot.LostBegin(); lost != nil {
+			notes = append(notes, fmt.Sprintf("%s lost its beginning: offsets %d to %d are needed and not there; the next start makes a dead letter of them", l.part, lost.First, lost.Last))
+		}
 		if lost := l.snapshot.LostEnd(); lost != nil {
 			notes = append(notes, l.part+" "+lostText(lost))
 		}

@@ -84,6 +84,9 @@ func (a *app) printWAL(rep *walReport) error {
 	if st.Failures > 0 {
 		line("failures", "%d writes or syncs failed since the start", st.Failures)
 	}
+	if d := rep.LostBegin; d != nil {
+		line("damaged", "it lost its beginning: offsets %d to %d are not settled and not there; the next start makes a dead letter of them", d.First, d.Last)
+	}
 	if rep.LostEnd != nil {
 		line("damaged", "it %s", lostText(&wal.CorruptionError{First: rep.LostEnd.First, Last: rep.LostEnd.Last}))
 	} else if rep.Clean != nil {
