@@ -79,7 +79,7 @@ var (
 	errMissing  = errors.New("records are missing")
 	errTorn     = errors.New("the last group was never whole")
 	errMark     = errors.New("the mark of a start or an orderly stop is damaged")
-	errLostEnd  = errors.New("the log ends before the end that weir.db knows")
+	errLostEnd  = errors.New("the log is known to have been longer")
 )
 
 type frameHeader struct {

@@ -158,8 +158,13 @@ func (s *Snapshot) VerifyLast(ctx context.Context, segments int) (Report, error)
 
 func (s *Snapshot) verify(ctx context.Context, r *Reader, progress func(int64)) (Report, error) {
 	rep, err := verify(ctx, r, s.lay.next-1, progress)
-	if s.end != nil && (len(rep.Damage) == 0 || rep.Damage[len(rep.Damage)-1].Last < s.end.Last) {
+	n := len(rep.Damage)
+	switch {
+	case s.end == nil:
+	case n == 0 || s.LostEnd() == nil && rep.Damage[n-1].Last < s.end.Last:
 		rep.Damage = append(rep.Damage, s.end)
+	case s.LostEnd() != nil && rep.Damage[n-1].Last == s.end.Last && rep.Damage[n-1].Length == 0:
+		rep.Damage[n-1].Err = errLostEnd // the reader went up to the end that was lost, and says what is missing
 	}
 	if s.lay.markDamage != nil {
 		rep.Damage = append(rep.Damage, &CorruptionError{Segment: markName, Length: markBytes, First: 1, Err: s.lay.markDamage})

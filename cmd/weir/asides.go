@@ -27,7 +27,7 @@ type asideStatus struct {
 	Torn     int         `json:"torn"`     // ends that were never whole: nothing is lost
 	Damaged  int         `json:"damaged"`  // places
 	Records  uint64      `json:"records"`  // that cannot be read for it
-	LostEnds int         `json:"lost_end"` // logs that ended before the end that weir.db knows
+	LostEnds int         `json:"lost_end"` // logs that ended before the end that they are known to have had
 	Rebuilt  int         `json:"rebuilt"`  // 1 when weir.db was made anew
 	Last     []asideView `json:"last"`     // the newest first
 }

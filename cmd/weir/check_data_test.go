@@ -34,7 +34,7 @@ func TestCheck_Data(t *testing.T) {
 		"a lost end": {
 			func(t *testing.T, d dataLayout) {
 				changeFile(t, firstSegment(t, d.wal), func(b []byte) []byte { return b[:len(b)-80] })
-			}, exitDone, []string{"warning data directory", "wal lost its end: weir.db knows it up to offset 3; all of that is settled"},
+			}, exitDone, []string{"warning data directory", "wal lost its end: it is known to have reached offset 3; all of that is settled"},
 		},
 		"a damaged weir.db": {
 			func(t *testing.T, d dataLayout) {

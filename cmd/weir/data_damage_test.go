@@ -144,7 +144,7 @@ var mishaps = map[string]mishap{
 	},
 	"all of the log": {
 		do:   func(t *testing.T, d dataLayout) { removeAll(t, d.wal) },
-		part: partLog, says: "the log ends before the end that weir.db knows", repair: "go on behind offset 3",
+		part: partLog, says: "the log is known to have been longer", repair: "go on behind offset 3",
 		logged: "the log lost its end", counted: `{kind="lost_end",part="wal"}`,
 	},
 	"a letter": {

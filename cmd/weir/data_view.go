@@ -149,7 +149,7 @@ func (v *dataView) notes() []string {
 // lostText says what a log is without its end.
 func lostText(lost *wal.CorruptionError) string {
 	if lost.Last < lost.First {
-		return fmt.Sprintf("lost its end: weir.db knows it up to offset %d; all of that is settled, and the next start goes on behind it", lost.Last)
+		return fmt.Sprintf("lost its end: it is known to have reached offset %d; all of that is settled, and the next start goes on behind it", lost.Last)
 	}
 	return fmt.Sprintf("lost its end: offsets %d to %d were in it; the next start delivers what is left of them, makes a dead letter of the rest and goes on behind it", lost.First, lost.Last)
 }

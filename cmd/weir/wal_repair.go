@@ -24,7 +24,7 @@ func newWALRepairCmd(a *app) *cobra.Command {
 
   torn end      groups of records that never became whole, and so were never
                 acknowledged, go to repair/ with all their bytes
-  lost end      offsets go on behind the end that weir.db knows, under a new epoch
+  lost end      offsets go on behind the end that it is known to have had, under a new epoch
   weir.db       a damaged one is set aside and made anew, a missing one is made; what is
                 in the log is then delivered again under the same ids
   its index     is made anew from the dead letters' own log
