@@ -129,9 +129,6 @@ func (l *Log) commit(ctx context.Context, g *group) {
 	start := time.Now()
 	c := commit{first: l.durable + 1, next: l.durable + 1, watermark: l.nextSeq - 1, tail: l.tailBytes}
 	err := l.writeGroup(g, &c)
-	if err == nil && len(c.made) > 0 {
-		err = l.syncMade(&c)
-	}
 	if err == nil {
 		syncStart := time.Now()
 		if err = l.lib.Sync(); err != nil {
@@ -217,6 +214,8 @@ func (l *Log) endFrame(frame []byte, first Offset, c *commit, flags uint8) error
 		c.sealed = append(c.sealed, c.tail)
 		c.made = append(c.made, segment{seq: l.nextSeq, first: c.next, gen: l.gen})
 		c.tail = 0
+		// Before the next frame may make another one: names appear in order, so that a crash leaves no hole.
+		return l.syncMade()
 	}
 	return nil
 }
@@ -237,13 +236,11 @@ func (l *Log) writeFrame(frame []byte) (made bool, err error) {
 	return true, nil
 }
 
-// syncMade makes the names of new segments durable, after a look that the library really made them:
-// their appearance is known from a byte count, and a wrong count would leave a name without its fsync.
-func (l *Log) syncMade(c *commit) error {
-	for i := range c.made {
-		if _, err := os.Stat(filepath.Join(l.dir, c.made[i].name())); err != nil {
-			return fmt.Errorf("expected a new segment: %w", err)
-		}
+// syncMade makes the name of a new segment durable, after a look that the library really made it: its
+// appearance is known from a byte count, and a wrong count would leave a name without its fsync.
+func (l *Log) syncMade() error {
+	if _, err := os.Stat(filepath.Join(l.dir, segmentName(l.nextSeq))); err != nil {
+		return fmt.Errorf("expected a new segment: %w", err)
 	}
 	return l.opts.syncDir(l.dir)
 }

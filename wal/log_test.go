@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -83,6 +84,30 @@ func TestLog_Append_EventsLargerThanAFrameAndASegment(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantPayloads(t, read(t, startLog(t, dir, Options{}), 0), want)
+}
+
+// TestLog_Append_GroupOverSeveralSegments looks, at each fsync of the directory, at how many segments appeared since the last one:
+// a cut must not leave a later part of a group whose middle is gone with its file.
+func TestLog_Append_GroupOverSeveralSegments(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "wal")
+	var seen []int
+	l := startLog(t, dir, Options{SegmentBytes: 500, frameBytes: 400, syncDir: func(d string) error {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Error(err)
+		}
+		seen = append(seen, len(entries))
+		return syncDir(d)
+	}})
+	l.mustAppend(payloads(12, 300)...)
+	if n := len(seen); seen[n-1] != len(l.Segments()) || seen[n-1] < 5 {
+		t.Fatalf("segments at each fsync of the directory: %v, now %d", seen, len(l.Segments()))
+	}
+	for i := 1; i < len(seen); i++ {
+		if seen[i] > seen[i-1]+1 {
+			t.Fatalf("segments at each fsync of the directory: %v", seen)
+		}
+	}
 }
 
 func TestLog_Append_Refuses(t *testing.T) {
