@@ -31,6 +31,7 @@ type modelMachine struct {
 	ref    *reference
 	sink   *modelSink
 	life   *modelLife // nil only between lives
+	begun  func()     // ends a start that is under way; nil when none is
 	events int
 	epochs map[wal.Epoch]bool
 }
@@ -44,6 +45,9 @@ func newModelMachine(t *rapid.T, root string) *modelMachine {
 	hangs := time.AfterFunc(time.Hour, func() { panic("it hangs") }) // for ever, when time runs as fast as it can
 	t.Cleanup(func() {
 		hangs.Stop()
+		if m.begun != nil { // what is drawn may end the sequence at any time
+			m.begun()
+		}
 		if m.life != nil {
 			m.life.abandon()
 		}
@@ -339,19 +343,23 @@ func (m *modelMachine) start(t *rapid.T, dir string) {
 			defer close(started)
 			life, err = startModelLife(dir, disk, m.sink, m.sizes, m.found)
 		}()
-		synctest.Wait()
-		if disk.isHeld() && m.starting(started) {
-			next := m.nextDir()
-			disk.crashed(t, dir, next)
+		m.begun = func() {
 			disk.heal()
 			<-started
 			if life != nil {
 				life.abandon()
 			}
+		}
+		synctest.Wait()
+		if disk.isHeld() {
+			next := m.nextDir()
+			disk.crashed(t, dir, next)
+			m.begun()
 			dir, disk = next, newModelDisk(layoutOf(next).wal)
 			continue
 		}
 		<-started
+		m.begun = nil
 		disk.heal()
 		if err == nil {
 			m.life = life
@@ -367,16 +375,6 @@ func (m *modelMachine) start(t *rapid.T, dir string) {
 	}
 	m.epochs[m.life.log.Epoch()] = true
 	m.require(t)
-}
-
-// starting reports whether a start is not done.
-func (m *modelMachine) starting(started chan struct{}) bool {
-	select {
-	case <-started:
-		return false
-	default:
-		return true
-	}
 }
 
 // found tells the reference what a start found in the log.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"sync/atomic"
+	"testing/synctest"
 	"time"
 
 	"github.com/weirlog/weir/flush"
@@ -68,8 +69,8 @@ func (l *modelLife) run(run func(context.Context) error) *modelRun {
 	r := &modelRun{cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
-		if r.err = run(ctx); errors.Is(r.err, context.Canceled) {
-			r.err = nil
+		if r.err = run(ctx); errors.Is(r.err, context.Canceled) || errors.Is(r.err, errModelAnswerLost) {
+			r.err = nil // it was told to end, or the last checkpoint had trouble
 		}
 	}()
 	l.ran = append(l.ran, r)
@@ -142,6 +143,7 @@ func (l *modelLife) settle(upTo wal.Offset) error {
 func (l *modelLife) stopOrderly(drain bool) error {
 	l.disk.heal()
 	errs := []error{l.ran[0].stop()}
+	synctest.Wait() // the flusher sees the end of the log before it is told to end
 	if drain {
 		l.keeping.Store(noTrouble)
 		l.storing.Store(noTrouble)

@@ -34,7 +34,7 @@ func tortureModel(tt *torture) {
 	}
 	seed, given := tt.seed, false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.seed" || f.Name == "rapid.failfile" })
-	const checks = 40
+	const checks = 150
 	for round := range tt.rounds(1) {
 		if !given {
 			setFlags(tt, map[string]string{"rapid.checks": strconv.Itoa(checks), "rapid.seed": strconv.FormatUint(seed+uint64(round)<<32, 10)})
