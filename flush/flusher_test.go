@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weirlog/weir/wal"
 	"github.com/weirlog/weir/wal/waltest"
@@ -253,8 +254,13 @@ func TestFlusher_Start_FollowsTheCheckpointOfBefore(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- New(r.opts).Run(ctx) }()
 	for range 2 { // it failed, and is tried again
-		if upTo := <-settled; upTo != 5 {
-			t.Errorf("settled up to %d, want 5", upTo)
+		select {
+		case upTo := <-settled:
+			if upTo != 5 {
+				t.Errorf("settled up to %d, want 5", upTo)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("nothing follows the checkpoint")
 		}
 	}
 	cancel()
