@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -89,10 +90,18 @@ func TestDecodeState_NewerVersion_IsNamed(t *testing.T) {
 	}
 }
 
+// FuzzDecodeState decodes anything: what is accepted encodes to what is read as the same. xor alters one byte of the golden
+// state, which is never accepted then.
 func FuzzDecodeState(f *testing.F) {
-	f.Add(someState().encode())
-	f.Add(state{}.encode())
-	f.Fuzz(func(t *testing.T, b []byte) {
+	golden := someState().encode()
+	f.Add(golden, uint16(0), byte(1))
+	f.Add(state{}.encode(), uint16(20), byte(0x80))
+	f.Fuzz(func(t *testing.T, b []byte, at uint16, xor byte) {
+		altered := bytes.Clone(golden)
+		altered[int(at)%len(altered)] ^= xor
+		if _, err := decodeState(altered); (err == nil) != (xor == 0) {
+			t.Fatalf("byte %d altered by %x: %v", int(at)%len(altered), xor, err)
+		}
 		if len(b) >= 4 { // give every input a good checksum, or the fuzzer never gets past it
 			b = binary.BigEndian.AppendUint32(b[:len(b)-4:len(b)-4], crc32.Checksum(b[:len(b)-4], castagnoli))
 		}
@@ -101,7 +110,7 @@ func FuzzDecodeState(f *testing.F) {
 			return
 		}
 		again, err := decodeState(s.encode())
-		if err != nil || again.epoch != s.epoch || !maps.Equal(again.streams, s.streams) {
+		if err != nil || again.epoch != s.epoch || again.durable != s.durable || !maps.Equal(again.streams, s.streams) {
 			t.Fatalf("%+v became %+v, %v", s, again, err)
 		}
 	})

@@ -194,7 +194,8 @@ func FuzzDecodeChange(f *testing.F) {
 				t.Skip() // times that JSON takes and does not give
 			}
 			got, err := decodeAll(again)
-			if err != nil || !bytes.Equal(got.letter.Event, c.letter.Event) || !bytes.Equal(got.letter.Document, c.letter.Document) || got.key != c.key {
+			if err != nil || !bytes.Equal(got.letter.Event, c.letter.Event) || !bytes.Equal(got.letter.Document, c.letter.Document) || !bytes.Equal(got.original, c.original) ||
+				got.key != c.key || got.op != c.op || got.seq != c.seq || got.letter.Reason != c.letter.Reason {
 				t.Fatalf("%+v became %+v, %v", c, got, err)
 			}
 		}
