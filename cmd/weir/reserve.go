@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/weirlog/weir/flush"
 	"github.com/weirlog/weir/wal"
@@ -30,8 +31,9 @@ type reserve struct {
 	path   string // of the large file; the others have its name and a number
 	logger *slog.Logger
 
-	mu   sync.Mutex
-	held bool
+	mu      sync.Mutex
+	held    bool
+	refused time.Time // when there was last no room for it
 }
 
 // newReserve takes the reserve below dir, if there is room for it.
@@ -77,6 +79,7 @@ func (r *reserve) take() {
 		return
 	}
 	if err := writeReserve(r.path); err != nil {
+		r.refused = time.Now()
 		r.logger.Warn("no room for the reserve that keeps delivery going on a full disk", "path", r.path, "error", err)
 		if err := os.Remove(r.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			r.logger.Warn("the reserve's rest cannot be removed", "path", r.path, "error", err)
@@ -86,12 +89,16 @@ func (r *reserve) take() {
 	r.held = true
 }
 
+// retakePause keeps a reserve for which there was no room from being tried for again at once: it would take, for a moment,
+// the last bytes that delivery needs. A quota is not in the free bytes, so that only trying tells.
+const retakePause = time.Minute
+
 // retake takes a reserve that was given up again once the disk has room for several of it.
 func (r *reserve) retake(freeBytes int64) {
 	r.mu.Lock()
-	held := r.held
+	wanted := !r.held && time.Since(r.refused) >= retakePause
 	r.mu.Unlock()
-	if !held && freeBytes >= 8*reserveBytes {
+	if wanted && freeBytes >= 8*reserveBytes {
 		r.take()
 	}
 }

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/weirlog/weir/flush"
 	"github.com/weirlog/weir/wal"
@@ -88,3 +91,26 @@ func TestReserve_IsKeptWhenSomethingElseFails(t *testing.T) {
 type failingCheckpoint struct{ flush.Checkpoint }
 
 func (failingCheckpoint) Advance(wal.Epoch, map[string]wal.Offset) error { return syscall.EIO }
+
+// TestReserve_WaitsAfterThereWasNoRoom: a quota does not show in the free bytes, and each try takes the last of them.
+func TestReserve_WaitsAfterThereWasNoRoom(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := holdReserve(dir, slog.New(slog.DiscardHandler))
+		if err := os.MkdirAll(filepath.Join(r.path, "in the way"), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		r.retake(1 << 30)
+		if err := os.RemoveAll(r.path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(retakePause - time.Second)
+		if r.retake(1 << 30); r.held {
+			t.Error("it was tried for again at once")
+		}
+		time.Sleep(time.Second)
+		if r.retake(1 << 30); !r.held {
+			t.Error("it was never tried for again")
+		}
+	})
+}
