@@ -53,9 +53,8 @@ func (b *rotBase) damages(tt *torture, judges *cutJudges, tally *rotTally) {
 			}
 		})
 	}
-	until := time.Now().Add(tt.budget / 4)
 	for _, d := range all {
-		if !tt.quick() && time.Now().After(until) {
+		if !tt.quick() && time.Now().After(b.until) {
 			break
 		}
 		work <- d

@@ -49,6 +49,7 @@ func tortureRot(tt *torture) {
 			if !tt.Run(fmt.Sprintf("base %d, killed %v", round, killed), func(t *testing.T) { b = newRotBase(t, tt.seed+uint64(round), killed) }) {
 				return
 			}
+			b.until = time.Now().Add(tt.budget / 2) // there are two of them
 			b.flips(tt, tally)
 			b.damages(tt, judges, tally)
 		}
@@ -62,6 +63,7 @@ type rotBase struct {
 	files  map[string][]byte // by path below the data directory
 	older  map[string][]byte // the same of an earlier time
 	rng    *rand.Rand
+	until  time.Time // when the time for this base is used up
 }
 
 func newRotBase(t *testing.T, seed uint64, killed bool) *rotBase {
@@ -199,7 +201,7 @@ func (b *rotBase) flips(tt *torture, tally *rotTally) {
 			}
 		})
 	}
-	until := time.Now().Add(tt.budget / 4) // two bases have flips, and other damage
+	until := time.Now().Add(tt.budget / 4) // the rest is for other damage
 	tally.of[flipOfTheLog] += bits
 	for _, f := range all {
 		if !tt.quick() && time.Now().After(until) {
