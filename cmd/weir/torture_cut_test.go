@@ -83,7 +83,7 @@ type cutJudges struct {
 }
 
 func newCutJudges(tt *torture) *cutJudges {
-	n := 12 * runtime.GOMAXPROCS(0) // a start and a stop wait more than they work: the kernel takes 30 ms to take a file watch back
+	n := 12 * runtime.NumCPU() // a start and a stop wait more than they work: the kernel takes 30 ms to take a file watch back
 	j := &cutJudges{tt: tt, free: make(chan *recoverer, n), seen: map[uint64]bool{}}
 	for range n {
 		j.free <- newRecoverer(tt.T)

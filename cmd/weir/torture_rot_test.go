@@ -186,7 +186,7 @@ func (b *rotBase) flips(tt *torture, tally *rotTally) {
 	}
 	flips := make(chan flip)
 	var wg sync.WaitGroup
-	for range 2 * runtime.GOMAXPROCS(0) {
+	for range 4 * runtime.NumCPU() {
 		dir := filepath.Join(memoryDir(tt.T), "wal")
 		wg.Go(func() {
 			for f := range flips {
