@@ -9,7 +9,7 @@ const (
 	AsideTorn AsideKind = "torn"
 	// AsideDamage is bytes that were durable and cannot be read any more.
 	AsideDamage AsideKind = "damage"
-	// AsideLostEnd is an end that is known to have been there (Options.KnownEnd) and is not: First to Last.
+	// AsideLostEnd is an end that is known to have been there (Options.KnownEnd, the durable mark) and is not: First to Last.
 	AsideLostEnd AsideKind = "lost_end"
 )
 

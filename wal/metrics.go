@@ -59,7 +59,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		tornBytes:    counter("torn_bytes_total", "Bytes of torn tails, kept in the repair directory."),
 		damaged:      counter("damaged_records_total", "Records that cannot be read because their bytes are damaged."),
 		damagedBytes: counter("damaged_bytes_total", "Damaged bytes met, kept in the repair directory."),
-		lostEnds:     counter("lost_ends_total", "Starts on a log that ended before the end that weir.db knew."),
+		lostEnds:     counter("lost_ends_total", "Starts on a log that ended before the end that it is known to have had."),
 		reclaimed:    counter("reclaimed_segments_total", "Segments removed because all their records are settled."),
 	}
 }

@@ -1,12 +1,12 @@
 package deadletter
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -23,14 +23,12 @@ import (
 //	behind the log's oldest record         likewise
 //	anything else                          the records behind it are applied
 func (s *Store) open(dir string) error {
-	st, err := s.loadState()
+	found, err := s.loadIndex()
 	if err != nil && !errors.Is(err, errIndex) {
 		return err
 	}
-	usable, reason := err == nil, err
-	if !usable {
-		st = indexState{}
-	}
+	st, readable, reason := found.state, err == nil, err
+	usable := readable
 	s.log, err = wal.Open(dir, wal.Options{
 		SegmentBytes: s.opts.SegmentBytes, MinFreeBytes: s.opts.MinFreeBytes, RepairDir: s.opts.RepairDir,
 		KnownEnd: st.applied, OnAside: s.opts.OnAside, Logger: s.opts.Logger, Metrics: s.opts.WALMetrics,
@@ -57,14 +55,17 @@ func (s *Store) open(dir string) error {
 	}
 	if !usable {
 		from := s.log.FirstOffset() - 1
-		if s.log.LostEnd() && from >= s.log.DurableOffset() {
-			from = 0 // nothing is left of it, which is damage too
+		if readable {
+			from = min(from, found.needed-1) // what lies between is missing, also when an earlier start has noticed it and came no further
+		} else if s.log.LostEnd() && from >= s.log.DurableOffset() {
+			from = 0 // nothing is left of it
 		}
 		st = indexState{epoch: s.log.Epoch(), applied: from}
-		if err := s.db.Update(func(tx *bbolt.Tx) error { return createIndex(tx, s.bucket, st) }); err != nil {
+		if err := s.db.Update(func(tx *bbolt.Tx) error { return createIndex(tx, s.bucket, st, found.damages) }); err != nil {
 			return err
 		}
 	}
+	s.damages = found.damages
 	s.setState(st)
 	if err := s.catchUp(); err != nil {
 		return err
@@ -76,17 +77,30 @@ func (s *Store) open(dir string) error {
 	})
 }
 
-// loadState reads the index's state and checks all of the index against it.
-func (s *Store) loadState() (indexState, error) {
-	var st indexState
+// foundIndex is what a start finds of the index.
+type foundIndex struct {
+	state   indexState
+	needed  wal.Offset // the oldest record of the log that must be there
+	damages []pendingDamage
+}
+
+// loadIndex reads what the index says of itself, and checks all of it against that. With an error nothing is returned.
+func (s *Store) loadIndex() (foundIndex, error) {
+	var found foundIndex
 	err := s.view(func(x *index) (err error) {
 		if x.state, err = decodeIndexState(x.root.Get(stateKey)); err != nil {
 			return err
 		}
-		st = x.state
+		if found.damages, err = x.damages(); err != nil {
+			return err
+		}
+		found.state, found.needed = x.state, x.oldestNeeded()
 		return x.verify()
 	})
-	return st, err
+	if err != nil {
+		return foundIndex{}, err
+	}
+	return found, nil
 }
 
 // catchUpRecords and catchUpBytes bound a transaction of catchUp.
@@ -112,10 +126,10 @@ func (s *Store) catchUp() error {
 	return nil
 }
 
-// catchUpSome applies the next records of r in one transaction. Damage in them is remembered for putDamages once the
-// transaction is done: a damaged record is passed over by the index, never silently.
+// catchUpSome applies the next records of r in one transaction. Damage in them is remembered for putDamages, in the same
+// transaction: a damaged record is passed over by the index, never silently.
 func (s *Store) catchUpSome(r *wal.Reader, to wal.Offset) error {
-	var damages []wal.Record
+	var damages []pendingDamage
 	var known []flush.Key
 	err := s.update(func(x *index) error {
 		size := 0
@@ -126,13 +140,13 @@ func (s *Store) catchUpSome(r *wal.Reader, to wal.Offset) error {
 			}
 			x.state.applied = rec.Last()
 			if rec.Flags&wal.FlagDamaged != 0 {
-				damages = append(damages, rec)
+				damages = append(damages, newPendingDamage(&rec))
 				continue
 			}
 			c, err := decodeChange(rec.Payload)
 			if errors.Is(err, errRecord) {
-				rec.Reason, rec.Payload = err.Error(), bytes.Clone(rec.Payload)
-				damages = append(damages, rec)
+				rec.Reason = err.Error()
+				damages = append(damages, newPendingDamage(&rec))
 				continue
 			}
 			if err != nil {
@@ -144,7 +158,10 @@ func (s *Store) catchUpSome(r *wal.Reader, to wal.Offset) error {
 			}
 			known = append(known, c.key)
 		}
-		return nil
+		if len(damages) == 0 {
+			return nil
+		}
+		return x.setDamages(append(slices.Clone(s.damages), damages...))
 	})
 	if err != nil {
 		return err
@@ -173,32 +190,4 @@ func (s *Store) raiseHighest(keys ...flush.Key) {
 	if next != nil {
 		s.highest.Store(&next)
 	}
-}
-
-// putDamages makes a letter of stage log for damage in the dead-letter log itself: it stands for records of that log, which
-// may have been letters, or the end of letters that now live again. Its key is their place, so that it is put once.
-func (s *Store) putDamages() {
-	if len(s.damages) == 0 {
-		return
-	}
-	now := s.opts.now()
-	letters := make([]flush.Letter, len(s.damages))
-	for i, rec := range s.damages {
-		s.opts.Metrics.addDamaged(s.opts.Name, rec.Count)
-		letters[i] = flush.Letter{
-			Key: flush.Key{Epoch: rec.Epoch, Offset: rec.Offset}, Records: rec.Count, Stage: flush.StageLog,
-			Type: "dead_letter_log_damaged", Reason: rec.Reason, Attempts: 1, FirstAt: now, LastAt: now, ReceivedAt: now,
-			Event: rec.Payload, // of a record that is whole and none of ours
-		}
-		if rec.Damage != nil {
-			letters[i].Kept = rec.Damage.Kept
-		}
-	}
-	r := &request{letters: letters, done: make(chan error, 1)}
-	s.putGroup([]*request{r})
-	if err := <-r.done; err != nil {
-		s.opts.Logger.Error("damage in the dead-letter log could not be made a letter yet", "store", s.opts.Name, "error", err)
-		return
-	}
-	s.damages = nil
 }

@@ -19,6 +19,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/flush/checkpoint"
 	"github.com/weirlog/weir/wal"
 )
 
@@ -348,6 +349,69 @@ func TestOpen_LogIsGone(t *testing.T) {
 		}
 		if n != 1 {
 			t.Fatalf("%d letters of stage log, want 1", n)
+		}
+	}
+}
+
+// TestOpen_DamageIsToldAfterStartsThatEndEarly: a start that fails, or is killed, before the writer runs must not be the only one
+// that knows of damage.
+func TestOpen_DamageIsToldAfterStartsThatEndEarly(t *testing.T) {
+	for name, damage := range map[string]func(h *home, db *checkpoint.DB){
+		"the log is gone": func(h *home, _ *checkpoint.DB) {
+			if err := os.RemoveAll(filepath.Join(h.dir, "dead")); err != nil {
+				h.t.Fatal(err)
+			}
+		},
+		"a letter that the index does not know yet": func(h *home, db *checkpoint.DB) {
+			h.flip("second")
+			if err := db.Update(func(tx *bbolt.Tx) error { return tx.DeleteBucket(h.bucket) }); err != nil {
+				h.t.Fatal(err)
+			}
+		},
+	} {
+		for _, before := range []string{"the index is made anew", "the writer runs"} {
+			t.Run(name+", before "+before, func(t *testing.T) {
+				h := newHome(t, Options{})
+				h.put(marked(1, "first"), marked(2, "second"), marked(3, "third"))
+				h.close()
+				db := h.openDB()
+				damage(h, db)
+				h.damaged = true
+				var early *wal.Log
+				if before == "the writer runs" {
+					s, err := Open(filepath.Join(h.dir, "dead"), db, h.opts)
+					if err != nil {
+						t.Fatal(err)
+					}
+					early = s.log
+				} else {
+					var err error
+					if early, err = wal.Open(filepath.Join(h.dir, "dead"), wal.Options{KnownEnd: 3, RepairDir: filepath.Join(h.dir, "repair")}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := errors.Join(early.Close(), db.Close()); err != nil {
+					t.Fatal(err)
+				}
+				for range 2 {
+					h.reopen()
+					h.put(marked(4, "fourth")) // the writer has looked around before it puts
+					records := uint64(0)
+					for f, err := range h.Letters(t.Context(), Filter{Stage: flush.StageLog}) {
+						if err != nil {
+							t.Fatal(err)
+						}
+						records += f.Letter.Records
+					}
+					want := uint64(1)
+					if name == "the log is gone" {
+						want = 3
+					}
+					if records != want {
+						t.Errorf("letters of stage log stand for %d records, want %d", records, want)
+					}
+				}
+			})
 		}
 	}
 }

@@ -45,8 +45,8 @@ func openIndex(tx *bbolt.Tx, name []byte) (*index, error) {
 	return x, nil
 }
 
-// createIndex replaces whatever stands under the name with an empty index.
-func createIndex(tx *bbolt.Tx, name []byte, st indexState) error {
+// createIndex replaces whatever stands under the name with an empty index. Damage that has no letter yet stays known.
+func createIndex(tx *bbolt.Tx, name []byte, st indexState, damages []pendingDamage) error {
 	if tx.Bucket(name) != nil {
 		if err := tx.DeleteBucket(name); err != nil {
 			return err
@@ -60,6 +60,9 @@ func createIndex(tx *bbolt.Tx, name []byte, st indexState) error {
 		if _, err := root.CreateBucket(table); err != nil {
 			return err
 		}
+	}
+	if err := (&index{root: root}).setDamages(damages); err != nil {
+		return err
 	}
 	return root.Put(stateKey, st.encode())
 }

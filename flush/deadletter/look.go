@@ -61,7 +61,7 @@ func (s *Store) Verify(ctx context.Context, progress func(bytes int64)) (rep wal
 	}
 	first := s.log.FirstOffset() // what was reclaimed meanwhile is no damage
 	rep.Damage = slices.DeleteFunc(rep.Damage, func(d *wal.CorruptionError) bool { return d.Length == 0 && d.Last < first })
-	_, err = s.loadState()
+	_, err = s.loadIndex()
 	if errors.Is(err, errIndex) || errors.Is(err, checkpoint.ErrDamaged) {
 		return rep, err, nil
 	}

@@ -109,9 +109,9 @@ type Store struct {
 
 	rebuilt bool // Open made the index anew
 
-	damages     []wal.Record // found while catching up; writer only, like the fields below
-	reclaimed   wal.Offset   // up to which Reclaim was called
-	dropsUntold int          // letters dropped for room since the last line in the log
+	damages     []pendingDamage // found while catching up, as the index has them; writer only, like the fields below
+	reclaimed   wal.Offset      // up to which Reclaim was called
+	dropsUntold int             // letters dropped for room since the last line in the log
 	dropsToldAt time.Time
 }
 
