@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -19,7 +20,10 @@ func (o *Options) Intercept(s seam.Seam) {
 			return nil, err
 		}
 		segs, err := listSegments(dir, "")
-		return &interceptedLibrary{library: lib, hook: s.Hook, dir: dir, active: segs[len(segs)-1].seq}, err
+		if err != nil {
+			return nil, errors.Join(err, lib.Close())
+		}
+		return &interceptedLibrary{library: lib, hook: s.Hook, dir: dir, active: segs[len(segs)-1].seq}, nil
 	}
 	o.syncDir = func(dir string) error {
 		return between(s.Hook, seam.SyncDir, seam.SyncedDir, dir, func() error { return syncDir(dir) })

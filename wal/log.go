@@ -147,7 +147,7 @@ func (l *Log) fullLocked(size int64) bool {
 	if l.full {
 		room = min(l.opts.SegmentBytes/2, l.opts.MaxBytes/16)
 	}
-	if l.settled >= l.durable {
+	if l.settled >= l.durable && len(l.segs) <= 2 {
 		used = 0 // what is left of the settled ones goes once something stands behind it
 	}
 	l.full = used+max(size, room) > l.opts.MaxBytes

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // The durable mark is a small file beside the segments that names the highest offset known to be durable. Each commit
@@ -58,7 +60,7 @@ func decodeMark(b []byte) (Offset, error) {
 }
 
 // readMark returns the offset that the mark in dir names. damaged says why there is none: nil for a log that never had
-// one, or whose mark a power cut took. Only a newer format is an error.
+// one, or whose mark a power cut took. Not being able to look says nothing about it and is an error, and so is a newer format.
 func readMark(dir string) (durable Offset, damaged, err error) {
 	b, err := os.ReadFile(filepath.Join(dir, markName))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -70,8 +72,9 @@ func readMark(dir string) (durable Offset, damaged, err error) {
 	if err == nil {
 		durable, err = decodeMark(b)
 	}
-	if errors.Is(err, ErrNewerFormat) {
-		return 0, nil, fmt.Errorf("%s: %w", markName, err)
+	var pathErr *os.PathError
+	if errors.Is(err, ErrNewerFormat) || errors.As(err, &pathErr) && !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EISDIR) {
+		return 0, nil, fmt.Errorf("read %s: %w", markName, err)
 	}
 	return durable, err, nil
 }
@@ -84,8 +87,8 @@ type mark struct {
 	failed bool
 }
 
-// openMark opens the mark in dir, or makes it.
-func openMark(dir string, durable Offset, logger *slog.Logger) *mark {
+// openMark opens the mark in dir, or makes it. It names what it named before until set is called.
+func openMark(dir string, logger *slog.Logger) *mark {
 	m := &mark{logger: logger}
 	f, err := os.OpenFile(filepath.Join(dir, markName), os.O_CREATE|os.O_WRONLY, 0o640)
 	if err != nil {
@@ -93,8 +96,16 @@ func openMark(dir string, durable Offset, logger *slog.Logger) *mark {
 		return m
 	}
 	m.f = f
-	m.set(durable)
 	return m
+}
+
+// keepDamagedMark keeps the bytes of a mark that cannot be read, and returns the name that they got.
+func keepDamagedMark(dir, repairDir string) (kept string, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, markName))
+	if err != nil {
+		return "", fmt.Errorf("read damaged mark: %w", err)
+	}
+	return keepBytes(repairDir, markName+".damaged", b)
 }
 
 // set names the highest durable offset.

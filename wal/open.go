@@ -190,7 +190,7 @@ func Open(dir string, opts Options) (*Log, error) {
 	}
 	l := &Log{dir: dir, opts: opts, wake: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{})}
 	if lay.markDamage != nil {
-		l.opts.Logger.Warn("the durable mark is damaged and is made anew", "file", markName, "error", lay.markDamage)
+		l.setAsideMark(lay.markDamage)
 	}
 	if known := max(l.opts.KnownEnd, lay.known); known >= lay.next {
 		l.opts.Logger.Error("the log lost its end: records that were durable are gone from it; what is left of them is delivered, a dead letter stands for the rest, and offsets go on behind it",
@@ -211,10 +211,11 @@ func Open(dir string, opts Options) (*Log, error) {
 		l.total += l.segs[i].size
 	}
 	l.gen, l.durable, l.nextSeq = lay.gen, lay.next-1, lay.seq
-	l.mark = openMark(dir, l.durable, l.opts.Logger)
+	l.mark = openMark(dir, l.opts.Logger)
 	if err := l.begin(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open log %s: %w", dir, err), l.mark.close())
 	}
+	l.mark.set(l.durable)
 	if l.newEpoch {
 		if err := l.storeEpoch(); err != nil {
 			return nil, errors.Join(fmt.Errorf("open log %s: %w", dir, err), l.lib.Close(), l.mark.close())
@@ -337,6 +338,16 @@ func (l *Log) setAsideTorn(lay *layout) error {
 	l.toldTorn(CorruptionError{Segment: s.name(), Position: end, Length: lay.torn, First: lay.next, Last: lay.next - 1, Kept: kept, Err: errTorn})
 	s.size = end
 	return nil
+}
+
+// setAsideMark keeps a durable mark that cannot be read; it is made anew.
+func (l *Log) setAsideMark(why error) {
+	kept, err := keepDamagedMark(l.dir, l.opts.RepairDir)
+	if err != nil {
+		l.opts.Logger.Warn("the damaged durable mark could not be copied", "error", err) // it holds no event
+	}
+	l.opts.Logger.Warn("the durable mark is damaged and made anew; no record is lost", "file", markName, "kept", kept, "cause", why)
+	l.opts.tellAside(AsideDamage, CorruptionError{Segment: markName, Length: markBytes, First: 1, Kept: kept, Err: why})
 }
 
 // toldTorn says in one line, a metric and to OnAside that a torn tail was set aside.

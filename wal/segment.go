@@ -204,7 +204,7 @@ func keepBytes(repairDir, name string, b []byte) (kept string, err error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			break
 		}
-		if err != nil && !errors.Is(err, unix.EIO) {
+		if err != nil && !errors.Is(err, unix.EIO) && !errors.Is(err, fs.ErrPermission) { // who cannot look takes another name
 			return "", fmt.Errorf("keep damaged bytes: %w", err)
 		}
 		if err == nil && bytes.Equal(there, b) {

@@ -66,6 +66,9 @@ func (s *Snapshot) LostEnd() *CorruptionError {
 	return s.end
 }
 
+// MarkDamage says why the durable mark cannot be read; nil when it can, and when there is none. A start makes it anew.
+func (s *Snapshot) MarkDamage() error { return s.lay.markDamage }
+
 func (s *Snapshot) window() window {
 	segs := s.lay.segs[:s.lay.keep]
 	if len(segs) == 0 {

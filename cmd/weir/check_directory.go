@@ -139,7 +139,7 @@ func (c *checker) freeSpace(dir string) {
 		c.dataFault("%s: free space: %s", dir, err)
 		return
 	}
-	free := int64(st.Bavail) * st.Bsize
+	free := int64(st.Bavail) * int64(st.Bsize)
 	log := c.cfg.WAL
 	switch room := int64(log.MaxBytes) - treeBytes(filepath.Join(c.cfg.DataDir, "wal")); {
 	case free < int64(log.MinFreeBytes):

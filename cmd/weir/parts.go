@@ -66,7 +66,7 @@ func openParts(cfg *Config, logger *slog.Logger) (_ *parts, err error) {
 	p := &parts{cfg: cfg, dir: layoutOf(cfg.DataDir), logger: logger, registry: prometheus.NewRegistry(), scripts: map[string]*lua.Transformer{}}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.close())
+			err = errors.Join(err, p.abandon())
 		}
 	}()
 	p.asides = newAsides(p.registry)
@@ -197,6 +197,17 @@ func (p *parts) replayer(store *deadletter.Store) *deadletter.Replayer {
 		Store: store, Streams: streams, Validate: ingest.ValidateEvent,
 		RetryMin: p.cfg.Flush.RetryMin.Std(), RetryMax: p.cfg.Flush.RetryMax.Std(),
 	}
+}
+
+// abandon closes parts that never ran.
+func (p *parts) abandon() error {
+	var errs []error
+	for _, store := range []*deadletter.Store{p.letters, p.refused} {
+		if store != nil {
+			errs = append(errs, store.Close())
+		}
+	}
+	return errors.Join(append(errs, p.close())...)
 }
 
 // close closes everything in the reverse order of opening.

@@ -70,6 +70,7 @@ func (r *reserve) take() {
 			err = f.Close()
 		}
 		if err != nil {
+			r.refused = time.Now()
 			r.logger.Warn("no room for the reserve that keeps delivery going on a full disk", "path", name, "error", err)
 			return
 		}
@@ -131,23 +132,23 @@ func (r *reserve) heldMetric() float64 {
 	return 0
 }
 
-// giveUp frees the space, and reports whether there was any to free.
+// giveUp frees what there is of the reserve, be it a part that there was room for, and reports whether there was any.
 func (r *reserve) giveUp() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.held {
-		return false
-	}
-	if err := os.Remove(r.path); err != nil {
-		r.logger.Error("the reserve cannot be given up", "path", r.path, "error", err)
-		return false
-	}
-	for _, name := range r.names() {
-		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			r.logger.Warn("a part of the reserve cannot be given up", "path", name, "error", err)
+	r.held = false
+	freed := false
+	for _, path := range append(r.names(), r.path) {
+		switch err := os.Remove(path); {
+		case err == nil:
+			freed = true
+		case !errors.Is(err, fs.ErrNotExist):
+			r.logger.Warn("a part of the reserve cannot be given up", "path", path, "error", err)
 		}
 	}
-	r.held = false
+	if !freed {
+		return false
+	}
 	r.logger.Warn("the disk is full: the reserve was given up so that weir can start, write its checkpoint and reclaim the log", "bytes", reserveBytes)
 	return true
 }

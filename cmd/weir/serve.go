@@ -126,7 +126,7 @@ func buildService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load f
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.close())
+			err = errors.Join(err, s.abandon())
 		}
 	}()
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -165,6 +165,14 @@ func buildService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load f
 	}
 	s.storeHome()
 	return s, s.lock.Announce(s.admin.Addr())
+}
+
+// abandon closes a service that never ran.
+func (s *service) abandon() error {
+	if s.log == nil {
+		return s.parts.abandon()
+	}
+	return errors.Join(s.log.Close(), s.parts.abandon())
 }
 
 // noteRebuilt says that weir.db is a new one beside logs that are not. It may have been made by a command that ran before.

@@ -55,8 +55,8 @@ var fullDisks = []fullCase{
 	{name: "another process fills it, and weir is killed", disk: tmpfs("size=24m"), takes: fill, killed: true, codes: metIt},
 	{name: "another process takes all that weir frees", disk: tmpfs("size=24m"), takes: fill, greedy: true, codes: metIt},
 	{name: "another process fills ext4, and weir is killed", disk: ext4, takes: fill, killed: true, codes: metIt},
-	{name: "inodes are used up", disk: tmpfs("size=64m,nr_inodes=40"), codes: metIt},
-	{name: "another process takes the inodes, and weir is killed", disk: tmpfs("size=64m,nr_inodes=60"), takes: fillInodes, killed: true, codes: metIt},
+	{name: "inodes are used up", disk: tmpfs("size=256m,nr_inodes=40"), codes: metIt},
+	{name: "another process takes the inodes, and weir is killed", disk: tmpfs("size=256m,nr_inodes=60"), takes: fillInodes, killed: true, codes: metIt},
 	{name: "the quota is used up, and weir is killed", disk: quota, takes: fill, killed: true, codes: metIt},
 	{name: "files may not grow", disk: tmpfs("size=64m"), files: 200 << 10, env: []string{"WEIR_WAL_SEGMENT_BYTES=1MiB"}},
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +30,7 @@ type modelDisk struct {
 	held    bool         // it waits
 	release chan error   // lets what is held go on, and fail
 	before  int64        // size of the segment that is being written, before
+	oldMark []byte       // the durable mark before the commit under way
 
 	synced  map[string]int64  // bytes of a segment that an fsync has covered, by name
 	failed  map[string]bool   // segments of which an fsync failed: no later one makes durable what it did not
@@ -57,17 +59,21 @@ func (d *modelDisk) readAgain() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	clear(d.failed)
-	for _, e := range d.entries() {
-		d.synced[e.Name()] = sizeAt(filepath.Join(d.wal, e.Name()))
+	for _, name := range d.segments() {
+		d.synced[name] = sizeAt(filepath.Join(d.wal, name))
 	}
 }
 
-func (d *modelDisk) entries() []fs.DirEntry {
-	entries, err := os.ReadDir(d.wal)
+// segments lists the log's segments, oldest first; none before its directory is made.
+func (d *modelDisk) segments() []string {
+	paths, err := filepath.Glob(filepath.Join(d.wal, strings.Repeat("[0-9]", 20)))
 	if err != nil {
-		return nil // not made yet
+		panic(err) // of the pattern
 	}
-	return entries
+	for i := range paths {
+		paths[i] = filepath.Base(paths[i])
+	}
+	return paths
 }
 
 func sizeAt(path string) int64 {
@@ -126,9 +132,11 @@ func (d *modelDisk) note(op waltest.Op, path string) {
 		d.before = sizeAt(path)
 	case waltest.OpWritten:
 		// A segment with a follower was full, and the library has synced it.
-		if entries := d.entries(); entries[len(entries)-1].Name() != filepath.Base(path) {
+		if names := d.segments(); names[len(names)-1] != filepath.Base(path) {
 			d.synced[filepath.Base(path)] = sizeAt(path)
 		}
+	case waltest.OpSync:
+		d.oldMark, _ = os.ReadFile(filepath.Join(d.wal, "DURABLE")) // none is as good as any
 	case waltest.OpSynced:
 		if !d.failed[filepath.Base(path)] {
 			d.synced[filepath.Base(path)] = sizeAt(path)
@@ -136,8 +144,8 @@ func (d *modelDisk) note(op waltest.Op, path string) {
 	case waltest.OpSyncedDir:
 		clear(d.names)
 		clear(d.removed)
-		for _, e := range d.entries() {
-			d.names[e.Name()] = true
+		for _, name := range d.segments() {
+			d.names[name] = true
 		}
 	}
 }
@@ -212,6 +220,9 @@ func (d *modelDisk) crashed(t *rapid.T, src, dst string) {
 		if err != nil {
 			return err
 		}
+		if filepath.Dir(path) == d.wal && e.Name() == "DURABLE" {
+			return d.crashedMark(t, to, b)
+		}
 		if filepath.Dir(path) == d.wal {
 			if !d.names[e.Name()] && rapid.Bool().Draw(t, "lose "+e.Name()) {
 				return nil
@@ -229,6 +240,19 @@ func (d *modelDisk) crashed(t *rapid.T, src, dst string) {
 	if err != nil {
 		t.Fatalf("copy of the data directory: %v", err)
 	}
+}
+
+// crashedMark writes the durable mark as a crash may leave it: nobody ever fsyncs it. It lies in one sector.
+func (d *modelDisk) crashedMark(t *rapid.T, to string, b []byte) error {
+	switch rapid.SampledFrom([]string{"exact", "gone", "empty", "older"}).Draw(t, "the durable mark") {
+	case "gone":
+		return nil
+	case "empty":
+		b = nil
+	case "older":
+		b = d.oldMark
+	}
+	return os.WriteFile(to, b, 0o640)
 }
 
 // torn is what may be left of a segment.

@@ -117,6 +117,9 @@ func (a *app) inspectData(ctx context.Context, cfg *Config) (rep *repairReport, 
 		if lost := l.snapshot.LostEnd(); lost != nil {
 			add(l.part, "go on behind offset %d under a new epoch: the log ends before it, and had that end", lost.Last)
 		}
+		if l.snapshot.MarkDamage() != nil {
+			add(l.part, "keep the damaged durable mark in repair/ and make it anew")
+		}
 		if _, torn := l.snapshot.Clean(); torn > 0 {
 			rep.TornBytes += torn
 			add(l.part, "set %s aside in repair/: groups that never became whole", humanBytes(torn))

@@ -2,6 +2,7 @@ package deadletter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -133,6 +134,9 @@ func Open(dir string, db *checkpoint.DB, opts Options) (*Store, error) {
 		reqs: make(chan *request), done: make(chan struct{}),
 	}
 	if err := s.open(dir); err != nil {
+		if s.log != nil {
+			err = errors.Join(err, s.log.Close())
+		}
 		return nil, fmt.Errorf("open dead letters %s: %w", dir, err)
 	}
 	return s, nil
@@ -154,6 +158,14 @@ func (s *Store) Run(ctx context.Context) error {
 		err = <-ended
 	}
 	if err != nil {
+		return fmt.Errorf("dead-letter log: %w", err)
+	}
+	return nil
+}
+
+// Close closes a store whose Run was never called.
+func (s *Store) Close() error {
+	if err := s.log.Close(); err != nil {
 		return fmt.Errorf("dead-letter log: %w", err)
 	}
 	return nil
