@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -58,6 +59,7 @@ func (w *world) live() {
 	w.proc.drain() // several segments are reclaimed
 	must(w.replay())
 	w.postAll(6, 2, 300)
+	w.proc.drain() // what is to be a letter is one
 	must(w.drop())
 	w.proc.kill()
 	must(w.start())
@@ -183,6 +185,9 @@ func (j *cutJudges) judge(s cutState, why string) {
 		v.byHand = append(v.byHand, err.Error())
 	} else {
 		v = s.w.ledger.judge(s.At, rec.aftermath)
+		if l := s.w.ledger; !l.damaged && !l.alarms && strings.Contains(rec.log, "lost its end") {
+			v.invented = append(v.invented, "a log is said to have lost its end, and none did")
+		}
 	}
 	j.tt.judge(v, func(to string) error {
 		return errors.Join(s.WriteTo(filepath.Join(to, "state")), exec.Command("cp", "-a", r.dir, filepath.Join(to, "after")).Run())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirlog/weir/flush"
 	"github.com/weirlog/weir/flush/elastic/elastictest"
+	"github.com/weirlog/weir/wal"
 )
 
 // tortureScript makes every way of settling an event happen. Its documents can be told apart by n and part.
@@ -32,8 +33,9 @@ type tortureEvent struct {
 	raw  []byte // as it is sent, without line end
 	// sent is when it may first have reached weir, acked when its answer had arrived.
 	sent, acked int
-	// replayed is when an operator asked for its letter to be sent again, removed when one asked for it to be dropped.
-	replayed, removed int
+	// replayed is when an operator asked for its letter to be sent again, removed when one asked for it to be dropped, gone
+	// when he was told that it was.
+	replayed, removed, gone int
 }
 
 // ledger knows every event that was ever sent. Its methods may be called concurrently.
@@ -44,6 +46,8 @@ type ledger struct {
 	mix    []string // kinds, each as often as it is made
 	// damaged says that bytes were damaged on purpose: as many events may be missing as letters stand for damage.
 	damaged bool
+	// offsets says where in the log events stand, by number, where that is known: then letters have to name these places.
+	offsets map[int]wal.Offset
 	// alarms says that damage may be told of though nobody misses anything: an fsync failed before a restart, and what
 	// the page cache still showed was not on the disk.
 	alarms bool
@@ -121,9 +125,10 @@ func eventNumber(b []byte) (int, bool) {
 type tortureLetter struct {
 	Key     string
 	Stage   flush.Stage
-	Records int    // that it stands for; several for damage in the log
-	Event   []byte // as received; none for damage
-	Rotten  bool   // it is listed, and its bytes cannot be read any more
+	Offset  wal.Offset // of the record in the main log that it stands for, or of the first of several; 0 for damage elsewhere
+	Records int        // that it stands for; several for damage in the log
+	Event   []byte     // as received; none for damage
+	Rotten  bool       // it is listed, and its bytes cannot be read any more
 }
 
 // aftermath is what there is once weir was started on a data directory and has delivered all that it could.
@@ -138,6 +143,7 @@ func (l *ledger) judge(at int, a aftermath) verdict {
 	stored, parts := l.judgeDocs(at, a.docs, &v)
 	letters, damaged := l.judgeLetters(at, a.letters, &v)
 	var missing []string
+	unclaimed := 0 // missing, and at a place that no letter names
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.events {
@@ -145,6 +151,8 @@ func (l *ledger) judge(at int, a aftermath) verdict {
 		want := documentsOfKind(e, at)
 		have, letter := stored[e.n], letters[e.n]
 		switch {
+		case letter > 0 && e.gone != 0 && e.gone <= at:
+			v.doubled = append(v.doubled, fmt.Sprintf("event %d (%s): its letter was dropped and is there again", e.n, e.kind))
 		case have > want || letter > 1:
 			v.doubled = append(v.doubled, fmt.Sprintf("event %d (%s): %d documents and %d letters", e.n, e.kind, have, letter))
 		case e.kind == "split" && have > 0 && parts[e.n] != 1<<have-1:
@@ -154,16 +162,29 @@ func (l *ledger) judge(at int, a aftermath) verdict {
 		case !known || letter == 1 || e.kind == "drop":
 		case e.removed != 0 && e.removed <= at: // somebody asked for it to be gone
 		case have < want || want == 0:
+			if o, ok := l.offsets[e.n]; ok && !claimed(a.letters, o) {
+				unclaimed++
+			}
 			missing = append(missing, fmt.Sprintf("event %d (%s): %d documents of %d, no letter", e.n, e.kind, have, want))
 		}
 	}
-	if len(missing) > damaged || len(missing) > 0 && !l.damaged {
+	if len(missing) > damaged || unclaimed > 0 || len(missing) > 0 && !l.damaged {
 		v.lost = append(v.lost, missing...)
 	}
 	if damaged > 0 && !l.damaged && !l.alarms {
 		v.lost = append(v.lost, fmt.Sprintf("%d records or letters are said to be damaged, and nobody damaged anything", damaged))
 	}
 	return v
+}
+
+// claimed reports whether a letter stands for damage at an offset of the log.
+func claimed(letters []tortureLetter, o wal.Offset) bool {
+	for _, l := range letters {
+		if l.Stage == flush.StageLog && l.Offset != 0 && l.Offset <= o && o < l.Offset+wal.Offset(l.Records) {
+			return true
+		}
+	}
+	return false
 }
 
 // documentsOfKind says how many documents an event may become: a refused one becomes one when it was replayed

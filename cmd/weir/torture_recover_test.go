@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,6 +78,18 @@ type recovery struct {
 // clear removes what the last unit left.
 func (r *recoverer) clear() error { return os.RemoveAll(r.dir) }
 
+// fail starts weir on the data directory while another process has its port: the next start has to find all that this one
+// found.
+func (r *recoverer) fail() error {
+	cfg := *r.cfg
+	cfg.Ingest.Listen = []string{strings.TrimPrefix(r.es.URL(), "http://")}
+	_, err := openService(&cfg, slog.New(slog.DiscardHandler), new(slog.LevelVar), func() (*Config, error) { return &cfg, nil })
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("a start whose port is taken ends with %w", err)
+	}
+	return nil
+}
+
 // recover starts weir on the data directory, with stored in the destination, lets it deliver all that it can and stops it. An error
 // means that somebody would have to do something.
 func (r *recoverer) recover(stored []elastictest.Doc) (recovery, error) {
@@ -140,7 +154,11 @@ func readLetters(cfg *Config) (letters []tortureLetter, err error) {
 			if err != nil {
 				return nil, err
 			}
-			letters = append(letters, tortureLetter{Key: l.Letter.Key.String(), Stage: l.Letter.Stage, Records: int(l.Letter.Records), Event: l.Letter.Event, Rotten: l.Err != nil})
+			letter := tortureLetter{Key: l.Letter.Key.String(), Stage: l.Letter.Stage, Records: int(l.Letter.Records), Event: l.Letter.Event, Rotten: l.Err != nil}
+			if store == p.letters && !strings.HasPrefix(l.Letter.Type, "dead_letter") {
+				letter.Offset = l.Letter.Key.Offset
+			}
+			letters = append(letters, letter)
 		}
 	}
 	return letters, nil

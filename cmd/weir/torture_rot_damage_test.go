@@ -79,6 +79,11 @@ func (b *rotBase) judge(tt *torture, judges *cutJudges, d damage) {
 		return
 	}
 	v := verdict{}
+	if len(d.what)%4 == 0 { // one in four
+		if err := r.fail(); err != nil {
+			v.byHand = append(v.byHand, err.Error())
+		}
+	}
 	rec, err := r.recover(b.stored)
 	if err != nil {
 		v.byHand = append(v.byHand, err.Error())

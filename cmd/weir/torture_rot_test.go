@@ -64,6 +64,8 @@ type rotBase struct {
 	older  map[string][]byte // the same of an earlier time
 	rng    *rand.Rand
 	until  time.Time // when the time for this base is used up
+	// settled is the last event that is: the letters' log answers for those up to it, the main log for the rest.
+	settled int
 }
 
 func newRotBase(t *testing.T, seed uint64, killed bool) *rotBase {
@@ -89,7 +91,7 @@ func newRotBase(t *testing.T, seed uint64, killed bool) *rotBase {
 	w.proc.post("/ingest", "application/json", `{"n":0,`) // a body that is refused whole
 	w.ledger.events[0] = &tortureEvent{kind: "bad", raw: []byte(`{"n":0,`), sent: 1, acked: 1}
 	w.proc.drain()
-	b.stored = w.es.Docs()
+	b.stored, b.settled = w.es.Docs(), b.ledger.last
 	for range 2 {
 		w.proc.kill()
 		life(true, 5)
@@ -165,9 +167,15 @@ type rotRecord struct {
 // flips flips every bit of every segment, in any order, and reads the log: what is said of each is looked at closely, which
 // the whole service is too slow for. The small share, or a budget that is too short, tries a part of them.
 func (b *rotBase) flips(tt *torture, tally *rotTally) {
-	whole, said, err := readLog(filepath.Join(memoryDir(tt.T), "wal"), b.logFiles("", nil))
+	whole, _, said, err := readLog(filepath.Join(memoryDir(tt.T), "wal"), b.logFiles("", nil))
 	if err != nil || len(whole) == 0 || said != "" {
 		tt.Fatalf("the undamaged log: %d records, %v, %s", len(whole), err, said)
+	}
+	b.ledger.offsets = map[int]wal.Offset{}
+	for _, rec := range whole {
+		if n, ok := eventNumber([]byte(rec.payload)); ok && n > b.settled {
+			b.ledger.offsets[n] = rec.offset
+		}
 	}
 	type flip struct {
 		segment string
@@ -215,18 +223,15 @@ func (b *rotBase) flips(tt *torture, tally *rotTally) {
 }
 
 // keptAside reports whether the repair directory beside the log in dir holds a copy of the byte at a position of a
-// segment. The durable mark holds no event, and is not kept.
+// segment or the durable mark.
 func keptAside(dir, segment string, at int) bool {
 	name := filepath.Base(segment)
-	if name == "DURABLE" {
-		return true
-	}
 	entries, err := os.ReadDir(repairBeside(dir))
 	if err != nil {
 		return false
 	}
 	for _, e := range entries {
-		if e.Name() == name {
+		if e.Name() == name || e.Name() == name+".damaged" {
 			return true // all of it
 		}
 		var from, size int
@@ -258,7 +263,7 @@ func (b *rotBase) logFiles(segment string, by []byte) map[string][]byte {
 // judgeLog reads a log with one damaged segment. At most one record may be missing for a flipped bit, and for none may
 // another one come; something has to be said.
 func (b *rotBase) judgeLog(dir, segment string, damaged []byte, whole []rotRecord) (v verdict) {
-	got, said, err := readLog(dir, b.logFiles(segment, damaged))
+	got, lost, said, err := readLog(dir, b.logFiles(segment, damaged))
 	if err != nil {
 		v.byHand = append(v.byHand, err.Error())
 		return v
@@ -274,10 +279,13 @@ func (b *rotBase) judgeLog(dir, segment string, damaged []byte, whole []rotRecor
 			v.invented = append(v.invented, fmt.Sprintf("offset %d is %.100q, was %.100q", w.offset, got[i].payload, w.payload))
 		case !found:
 			missing++
+			if !slices.ContainsFunc(lost, func(d wal.CorruptionError) bool { return d.First <= w.offset && w.offset <= d.Last }) {
+				v.unnoticed = append(v.unnoticed, fmt.Sprintf("offset %d is not there, and no damage names it", w.offset))
+			}
 		}
 	}
-	if len(got) > len(whole) {
-		v.invented = append(v.invented, fmt.Sprintf("%d records, there were %d", len(got), len(whole)))
+	if len(got)+missing != len(whole) {
+		v.invented = append(v.invented, fmt.Sprintf("%d records, and %d missing; there were %d", len(got), missing, len(whole)))
 	}
 	if missing > 1 {
 		v.lost = append(v.lost, fmt.Sprintf("%d records for one flipped bit", missing))
@@ -285,29 +293,31 @@ func (b *rotBase) judgeLog(dir, segment string, damaged []byte, whole []rotRecor
 	return v
 }
 
-// readLog writes a log to dir, opens it as the service does and reads its records. What it says on the way is returned.
-func readLog(dir string, files map[string][]byte) ([]rotRecord, string, error) {
+// readLog writes a log to dir, opens it as the service does and reads its records. What is damaged, and what it says on the
+// way, is returned.
+func readLog(dir string, files map[string][]byte) (recs []rotRecord, lost []wal.CorruptionError, said string, err error) {
 	repair := repairBeside(dir)
 	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(repair), writeFiles(dir, files)); err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
-	var said bytes.Buffer
-	logger := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	var lines bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	log, err := wal.Open(dir, wal.Options{RepairDir: repair, Logger: logger, FreshEpoch: true})
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
-	var recs []rotRecord
 	r := log.NewReader(0)
 	for r.Position() <= log.DurableOffset() {
 		rec, err := r.Next(stopped)
 		if err != nil {
-			return nil, "", errors.Join(err, r.Close(), log.Run(stopped))
+			return nil, nil, "", errors.Join(err, r.Close(), log.Run(stopped))
 		}
-		if rec.Flags&wal.FlagDamaged == 0 {
+		if rec.Flags&wal.FlagDamaged != 0 {
+			lost = append(lost, *rec.Damage)
+		} else {
 			recs = append(recs, rotRecord{rec.Offset, string(rec.Payload)})
 		}
 	}
 	err = errors.Join(r.Close(), log.Run(stopped))
-	return recs, said.String(), err
+	return recs, lost, lines.String(), err
 }

@@ -246,10 +246,18 @@ func (w *world) replay() error {
 	return w.dlq("replay", "--stage", "index")
 }
 
-// drop gives the letters of failed transforms up.
+// drop gives the letters of failed transforms up. Everything has to be settled.
 func (w *world) drop() error {
 	w.ledger.asked("fail", func(e *tortureEvent, at int) { e.removed = at }, w.mark("drop"))
-	return w.dlq("drop", "--stage", "transform")
+	if _, stderr, code := command(w.T, w.dataDir, nil, w.environ, "dlq", "drop", "--stage", "transform"); code != exitDone {
+		return fmt.Errorf("dlq drop: %s", stderr)
+	}
+	w.ledger.asked("fail", func(e *tortureEvent, at int) {
+		if e.acked != 0 {
+			e.gone = at
+		}
+	}, w.mark("dropped"))
+	return nil
 }
 
 func (w *world) dlq(args ...string) error {
