@@ -114,3 +114,17 @@ func TestReserve_WaitsAfterThereWasNoRoom(t *testing.T) {
 		}
 	})
 }
+
+// TestReserve_APartIsGivenUp: where there was no room for all of it, what there is must not be in the way.
+func TestReserve_APartIsGivenUp(t *testing.T) {
+	r := holdReserve(t.TempDir(), slog.New(slog.DiscardHandler))
+	if r.giveUp() {
+		t.Error("nothing was given up")
+	}
+	if err := os.WriteFile(r.names()[1], nil, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if !r.giveUp() || exists(r.names()[1]) {
+		t.Error("a part of the reserve is not given up")
+	}
+}
