@@ -49,11 +49,18 @@ func tortureRot(tt *torture) {
 			if !tt.Run(fmt.Sprintf("base %d, killed %v", round, killed), func(t *testing.T) { b = newRotBase(t, tt.seed+uint64(round), killed) }) {
 				return
 			}
-			b.until = time.Now().Add(tt.budget / 2) // there are two of them
+			b.until = earlier(time.Now().Add(tt.budget/2), tt.started.Add(tt.budget)) // there are two of them
 			b.flips(tt, tally)
 			b.damages(tt, judges, tally)
 		}
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // rotBase is a data directory: a log of three segments and more, of which nothing is delivered, letters, and a checkpoint.
@@ -209,7 +216,7 @@ func (b *rotBase) flips(tt *torture, tally *rotTally) {
 			}
 		})
 	}
-	until := time.Now().Add(tt.budget / 4) // the rest is for other damage
+	until := earlier(time.Now().Add(tt.budget/4), b.until) // the rest is for other damage
 	tally.of[flipOfTheLog] += bits
 	for _, f := range all {
 		if !tt.quick() && time.Now().After(until) {

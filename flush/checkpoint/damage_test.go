@@ -44,6 +44,12 @@ func judge(t *testing.T, path string, content []byte, what string) (rebuilt bool
 	if err != nil {
 		t.Fatalf("%s: read: %v", what, err)
 	}
+	if err := db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists([]byte("letters:test"))
+		return err
+	}); err != nil {
+		t.Fatalf("%s: make a bucket: %v", what, err)
+	}
 	if err := db.Advance(epoch, map[string]wal.Offset{"default": highest + 1}); err != nil {
 		t.Fatalf("%s: write: %v", what, err)
 	}
@@ -81,6 +87,26 @@ func TestOpen_FlippedBits_NeverGiveAHigherCheckpoint(t *testing.T) {
 	t.Logf("%d flips, %d files set aside", flips, rebuilt)
 	if rebuilt == 0 {
 		t.Fatal("no flip was noticed: the test does not touch what matters")
+	}
+}
+
+// TestOpen_BucketThatIsNoneAnyMore clears what says that a value is a bucket: bbolt would make no other one of that name.
+func TestOpen_BucketThatIsNoneAnyMore(t *testing.T) {
+	good := goodFile(t)
+	path := filepath.Join(t.TempDir(), "weir.db")
+	rebuilt := 0
+	for at := 0; at < len(good); at += 8 {
+		if order.Uint32(good[at:]) != 1 {
+			continue
+		}
+		bad := bytes.Clone(good)
+		bad[at] ^= 1
+		if judge(t, path, bad, fmt.Sprintf("byte %d", at)) {
+			rebuilt++
+		}
+	}
+	if rebuilt < 2 {
+		t.Fatalf("%d files set aside: the test does not touch what matters", rebuilt)
 	}
 }
 

@@ -60,7 +60,7 @@ func verifyPages(r io.ReaderAt, size int64) error {
 	}
 	v := &verifier{r: r, meta: m, seen: make([]uint64, m.pages/64+1)}
 	v.seen[0] = 3 // the two meta pages
-	if err := v.tree(m.root, nil, nil, 0); err != nil {
+	if err := v.tree(m.root, nil, nil, 0, true); err != nil {
 		return err
 	}
 	return v.freelist()
@@ -134,8 +134,9 @@ func (v *verifier) page(id uint64) ([]byte, error) {
 	return b, nil
 }
 
-// tree checks the page and all below it. Its keys are at least low and below high; nil means no bound.
-func (v *verifier) tree(id uint64, low, high []byte, depth int) error {
+// tree checks the page and all below it. Its keys are at least low and below high; nil means no bound. All values of the top
+// have to be buckets: bbolt neither opens one that is not nor makes another of its name.
+func (v *verifier) tree(id uint64, low, high []byte, depth int, top bool) error {
 	b, err := v.page(id)
 	if err != nil {
 		return err
@@ -145,9 +146,9 @@ func (v *verifier) tree(id uint64, low, high []byte, depth int) error {
 	}
 	switch order.Uint16(b[8:]) {
 	case flagLeaf:
-		err = v.leaf(b, low, high, depth)
+		err = v.leaf(b, low, high, depth, top)
 	case flagBranch:
-		err = v.branch(b, low, high, depth)
+		err = v.branch(b, low, high, depth, top)
 	default:
 		err = fmt.Errorf("%w: it is neither branch nor leaf", errPages)
 	}
@@ -157,7 +158,7 @@ func (v *verifier) tree(id uint64, low, high []byte, depth int) error {
 	return nil
 }
 
-func (v *verifier) branch(b, low, high []byte, depth int) error {
+func (v *verifier) branch(b, low, high []byte, depth int, top bool) error {
 	count := int(order.Uint16(b[10:]))
 	if count == 0 {
 		return fmt.Errorf("%w: empty branch", errPages)
@@ -179,14 +180,14 @@ func (v *verifier) branch(b, low, high []byte, depth int) error {
 		if i+1 < count {
 			next = keys[i+1]
 		}
-		if err := v.tree(order.Uint64(b[pageHeader+i*elementSize+8:]), keys[i], next, depth+1); err != nil {
+		if err := v.tree(order.Uint64(b[pageHeader+i*elementSize+8:]), keys[i], next, depth+1, top); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (v *verifier) leaf(b, low, high []byte, depth int) error {
+func (v *verifier) leaf(b, low, high []byte, depth int, top bool) error {
 	count := int(order.Uint16(b[10:]))
 	keys := make([][]byte, count)
 	for i := range count {
@@ -196,6 +197,9 @@ func (v *verifier) leaf(b, low, high []byte, depth int) error {
 			return err
 		}
 		keys[i] = key
+		if top && order.Uint32(b[at:]) == 0 {
+			return fmt.Errorf("%w: %q is no bucket", errPages, key)
+		}
 		if err := v.value(b, at, len(key), depth); err != nil {
 			return err
 		}
@@ -218,7 +222,7 @@ func (v *verifier) value(b []byte, at, keyLen, depth int) error {
 		return fmt.Errorf("%w: bucket of %d bytes", errPages, len(val))
 	}
 	if root := order.Uint64(val); root != 0 {
-		return v.tree(root, nil, nil, depth+1)
+		return v.tree(root, nil, nil, depth+1, false)
 	}
 	inline := val[bucketHeader:]
 	if len(inline) < pageHeader || order.Uint16(inline[8:]) != flagLeaf {
@@ -227,7 +231,7 @@ func (v *verifier) value(b []byte, at, keyLen, depth int) error {
 	if depth > maxTreeDepth {
 		return fmt.Errorf("%w: inline bucket lies too deep", errPages)
 	}
-	return v.leaf(inline, nil, nil, depth+1)
+	return v.leaf(inline, nil, nil, depth+1, false)
 }
 
 // element checks the bounds of the element at b[at:] and returns its key. The sizes stand at the offsets given, the value's
