@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"testing"
 )
@@ -74,4 +75,24 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 	r.Close()
+}
+
+// BenchmarkCommitExtras measures what a commit does besides its write and its fsync: the question to the file system, and the
+// durable mark.
+func BenchmarkCommitExtras(b *testing.B) {
+	dir := b.TempDir()
+	m := openMark(dir, slog.New(slog.DiscardHandler))
+	defer m.close()
+	b.Run("ask", func(b *testing.B) {
+		for b.Loop() {
+			if err := askFileSystem(dir); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("mark", func(b *testing.B) {
+		for i := Offset(0); b.Loop(); i++ {
+			m.set(i)
+		}
+	})
 }
