@@ -395,8 +395,8 @@ func TestSettled_LostEndNoticedByARepair(t *testing.T) {
 	removeAll(t, firstSegment(t, dir.wal))
 	newOperator(s).want(exitDone, opensDir, "wal", "repair")
 	s = startServiceIn(t, s.cfg.DataDir, "WEIR_ELASTICSEARCH_ADDRESSES=http://127.0.0.1:1", "WEIR_SHUTDOWN_TIMEOUT=10ms")
-	for deadline := time.Now().Add(10 * time.Second); s.letters.Len() == 0 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
+	if err := await(func() bool { return s.letters.Len() > 0 }, "nothing says what is missing"); err != nil {
+		t.Fatal(err)
 	}
 	if n := s.letters.Status().Records["log"]; n != 1 {
 		t.Errorf("%d letters of stage log stand for what is missing, want 1", n)

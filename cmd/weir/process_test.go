@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -277,4 +278,20 @@ func (p *process) awaitLog(what string) {
 			p.t.Fatalf("it does not say %q\n%s", what, p.logged())
 		}
 	}
+}
+
+// await polls for a while.
+func await(ok func() bool, otherwise string) error {
+	patience := time.NewTimer(20 * time.Second)
+	defer patience.Stop()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for !ok() {
+		select {
+		case <-poll.C:
+		case <-patience.C:
+			return errors.New(otherwise)
+		}
+	}
+	return nil
 }

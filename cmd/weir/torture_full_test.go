@@ -251,19 +251,3 @@ func (c *fullCase) refuses(r reply) error {
 	}
 	return nil
 }
-
-// await polls for a while.
-func await(ok func() bool, otherwise string) error {
-	patience := time.NewTimer(20 * time.Second)
-	defer patience.Stop()
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
-	for !ok() {
-		select {
-		case <-poll.C:
-		case <-patience.C:
-			return errors.New(otherwise)
-		}
-	}
-	return nil
-}

@@ -123,18 +123,11 @@ func (w *world) runDry(d *thinDisk, c *syncCase) error {
 
 // recovers waits until weir takes events again by itself, and lets it take some.
 func (w *world) recovers() error {
-	life := w.proc
 	goesOn := func() bool { return w.ready() || w.send(w.rng, 0, 10).code == "log_full" }
 	if err := await(goesOn, "it takes no events by itself after the disk has room again"); err != nil {
 		return err
 	}
-	time.Sleep(time.Duration(w.rng.IntN(200)) * time.Millisecond)
-	select {
-	case <-life.exited:
-		return fmt.Errorf("it ended by itself: %w", life.err)
-	default:
-		return nil
-	}
+	return w.until(time.Duration(w.rng.IntN(200)) * time.Millisecond)
 }
 
 // refuses looks at how weir refuses on a file system that has failed, for which only a new mount helps.
