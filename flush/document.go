@@ -71,6 +71,17 @@ func (k *Key) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Op is the bulk action that stores a document.
+type Op string
+
+// The ops.
+const (
+	// OpCreate stores a document unless one of its id is there. The only one that data streams take.
+	OpCreate Op = "create"
+	// OpIndex stores a document in place of one of the same id.
+	OpIndex Op = "index"
+)
+
 // Document is what goes to the destination: one of the things that a transform made of an event.
 // A Transformer sets Source and, where the script chose them, Index, ID, Pipeline and Routing;
 // the flusher fills in the rest.
@@ -80,10 +91,14 @@ type Document struct {
 	Stream     string
 	ReceivedAt time.Time
 	Index      string // "" until the flusher names the stream's index
-	ID         string // "" until the flusher makes it from Key
+	ID         string // "" until the flusher makes it from Key, and for good with IDNone
 	Pipeline   string // "" for none
 	Routing    string // "" for none
 	Script     string // version of the script that made it; "" for none
+	Op         Op     // how it is stored; "" is OpCreate
+	// Chosen says that the script chose another index than the stream's, or a pipeline: trouble with those
+	// must not hold the stream up.
+	Chosen bool
 	// Source is one JSON object. It may hold line breaks between tokens where the client sent them;
 	// a sink whose protocol is line-based removes those. The bytes belong to the batch that the
 	// document travels in; a Sink may read them until Send returns.

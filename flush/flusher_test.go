@@ -101,7 +101,7 @@ func TestFlusher_WhateverFailsWithARequest_EverythingArrivesOnce(t *testing.T) {
 		"refused":                  {err: &RequestError{Cause: "refused", Err: errors.New("connection refused")}},
 		"answer lost":              {err: &RequestError{Cause: "reset", Err: errors.New("connection reset")}, stored: true},
 		"untrusted answer":         {err: &RequestError{Cause: "untrusted", Err: errors.New("<html>")}, stored: true},
-		"an operator has to act":   {err: &RequestError{Cause: "status_401", Status: 401, Operator: true, Err: errors.New("who are you")}},
+		"an operator has to act":   {err: &RequestError{Cause: "status_401", Status: 401, Verdict: Park, Err: errors.New("who are you")}},
 		"an error of another kind": {err: errors.New("something")},
 	} {
 		r := newRig(t)
@@ -132,7 +132,7 @@ func TestFlusher_RequestTooLarge_IsHalvedDownToOneDocument(t *testing.T) {
 	r.sink.answer = func(_ int, docs []Document) ([]Outcome, error) {
 		for i := range docs {
 			if docs[i].Key.Offset == 6 {
-				return nil, &RequestError{Cause: "status_413", Status: 413, TooLarge: true, Err: errors.New("too large")}
+				return nil, &RequestError{Cause: "status_413", Status: 413, Verdict: Split, Err: errors.New("too large")}
 			}
 		}
 		return outcomesOf(docs, func(*Document) Outcome { return Outcome{Verdict: Delivered} }), nil

@@ -20,17 +20,17 @@ func TestClassify(t *testing.T) {
 		{"a conflict without a type is no success", 409, "", Permanent},
 		{"write queue full, Elasticsearch", 429, "es_rejected_execution_exception", Retry},
 		{"write queue full, OpenSearch", 429, "rejected_execution_exception", Retry},
-		{"flood stage", 429, "cluster_block_exception", Retry},
+		{"flood stage", 429, "cluster_block_exception", Blocked},
 		{"circuit breaker", 429, "circuit_breaking_exception", Retry},
 		{"mapping conflict, Elasticsearch", 400, "document_parsing_exception", Permanent},
 		{"mapping conflict, OpenSearch", 400, "mapper_parsing_exception", Permanent},
 		{"too many fields", 400, "illegal_argument_exception", Permanent},
 		{"strict mapping", 400, "strict_dynamic_mapping_exception", Permanent},
-		{"closed index", 400, "index_closed_exception", Permanent},
+		{"closed index", 400, "index_closed_exception", Blocked},
 		{"bad index name", 400, "invalid_index_name_exception", Permanent},
-		{"no such index", 404, "index_not_found_exception", Permanent},
-		{"read-only index", 403, "cluster_block_exception", Retry},
-		{"missing privilege", 403, "security_exception", Retry},
+		{"no such index", 404, "index_not_found_exception", Blocked},
+		{"read-only index", 403, "cluster_block_exception", Blocked},
+		{"missing privilege", 403, "security_exception", Blocked},
 		{"forbidden for no known reason", 403, "other_exception", Permanent},
 		{"time-out of an emulator", 408, "", Retry},
 		{"document larger than the destination takes", 413, "", Permanent},
@@ -49,7 +49,7 @@ func TestClassify(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Classify(tt.status, tt.errType); got != tt.want {
+			if got := Classify(tt.status, tt.errType, ""); got != tt.want {
 				t.Errorf("Classify(%d, %q) = %s, want %s", tt.status, tt.errType, got, tt.want)
 			}
 		})
@@ -57,11 +57,17 @@ func TestClassify(t *testing.T) {
 }
 
 // A row that an earlier one covers would never be read.
-func TestClassify_EveryRowDecides(t *testing.T) {
+func TestMeanings_EveryRowDecides(t *testing.T) {
 	for _, m := range meanings {
 		decided := false
-		for status := m.from; status <= m.to && !decided; status++ {
-			decided = firstRow(status, m.typ) == m
+		typ := m.Type
+		if typ == NoType {
+			typ = ""
+		} else if typ == "" {
+			typ = "other_exception"
+		}
+		for status := m.From; status <= m.To && !decided; status++ {
+			decided = firstRow(m.Level, status, m.Cause, typ, m.Prefix) == m
 		}
 		if !decided {
 			t.Errorf("row %+v is covered by an earlier one", m)
@@ -69,13 +75,25 @@ func TestClassify_EveryRowDecides(t *testing.T) {
 	}
 }
 
-func firstRow(status int, errType string) meaning {
+func firstRow(level Level, status int, cause, errType, reason string) Meaning {
 	for _, m := range meanings {
-		if status >= m.from && status <= m.to && (m.typ == "" || m.typ == errType) {
+		if m.Level == level && m.fits(status, errType, reason) && (m.Cause == "" || m.Cause == cause) {
 			return m
 		}
 	}
-	return meaning{}
+	return Meaning{}
+}
+
+// TestClassify_AnEventCannotParkItsStream: reasons quote documents, so that words count at a reason's beginning only.
+func TestClassify_AnEventCannotParkItsStream(t *testing.T) {
+	for _, m := range meanings {
+		if m.Prefix == "" || m.Level != LevelItem {
+			continue
+		}
+		if got := Classify(m.From, m.Type, "mapper ["+m.Prefix+"x] cannot be changed"); got == Blocked {
+			t.Errorf("a document that quotes %q blocks its index", m.Prefix)
+		}
+	}
 }
 
 // An outcome that nobody filled in must not pass for success.
@@ -98,9 +116,8 @@ func TestRequestError(t *testing.T) {
 		want bool
 	}{
 		{RequestError{}, false},
-		{RequestError{TooLarge: true}, true},
-		{RequestError{Refused: true}, true},
-		{RequestError{Operator: true, Status: 401}, false},
+		{RequestError{Verdict: Split}, true},
+		{RequestError{Verdict: Park, Status: 401}, false},
 	} {
 		if got := tt.err.Split(); got != tt.want {
 			t.Errorf("Split of %+v = %v, want %v", tt.err, got, tt.want)

@@ -2,6 +2,7 @@ package flush
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -12,33 +13,64 @@ import (
 
 // Route says where the documents of a stream go by default and what is filled in.
 type Route struct {
-	// Index is the stream's index, alias or data stream; "{stream}" in it stands for the stream's name.
+	// Index is the stream's index, alias or data stream. "{stream}" in it stands for the stream's name, and a
+	// date written as Go writes it (2006.01.02, see DatePattern) for the day of receipt in UTC.
 	Index string
+	// Pipeline is the ingest pipeline of documents whose script chose none; "" for none.
+	Pipeline string
+	// Op of the documents; "" is OpCreate.
+	Op Op
+	// IDs says where document ids come from; "" is IDAuto.
+	IDs IDMode
 	// AllowedIndices are the patterns ("*" stands for any run of characters) that an index chosen by a
 	// script must match, besides Index itself.
 	AllowedIndices []string
 	// Timestamp: a document without "@timestamp" gets one at its end.
 	Timestamp bool
 	// IDField is the top-level member of the event, a string or a number, that names the document; ""
-	// for ids made from epoch and offset. Events without it get such an id too.
+	// for none. See IDs for events without it.
 	IDField string
 }
+
+// IDMode says where document ids come from.
+type IDMode string
+
+// The modes.
+const (
+	// IDAuto: from IDField where it is set and the event has it, else from epoch and offset.
+	IDAuto IDMode = "auto"
+	// IDField: from IDField only; an event without it is a dead letter.
+	IDField IDMode = "field"
+	// IDNone: the destination makes ids. Faster there, and a document that is sent again is stored again.
+	IDNone IDMode = "none"
+)
 
 // Prepare fills in what a Transformer left open: key, stream, index, id and timestamp, so that the same
 // record always becomes the same documents. It changes docs in place; memory for added bytes comes from
 // arena. An index that the script may not choose is a *TransformError.
 func (r *Route) Prepare(arena *Arena, rec *wal.Record, docs []Document) error {
 	clientID := r.clientID(rec)
+	if r.IDs == IDField && clientID == "" {
+		return &TransformError{Type: "id_missing", Message: fmt.Sprintf("the event has no member %q (a string or a number) that could name its document, and elasticsearch.id is field", r.IDField)}
+	}
+	own := r.IndexFor(rec.Stream, rec.ReceivedAt)
 	for i := range docs {
 		d := &docs[i]
 		d.Key = Key{Epoch: rec.Epoch, Offset: rec.Offset, Ordinal: uint32(i)}
 		d.Of, d.Stream, d.ReceivedAt = len(docs), rec.Stream, rec.ReceivedAt
-		if d.Index == "" {
-			d.Index = r.IndexFor(rec.Stream)
-		} else if !r.allows(d.Index, rec.Stream) {
+		d.Op, d.Chosen = r.Op, d.Pipeline != ""
+		switch {
+		case d.Index == "" || d.Index == own:
+			d.Index = own
+		case !r.allows(d.Index):
 			return &TransformError{Type: "index_not_allowed", Message: fmt.Sprintf("the script chose the index %q, which elasticsearch.allowed_indices does not allow", d.Index)}
+		default:
+			d.Chosen = true
 		}
-		if d.ID == "" {
+		if d.Pipeline == "" {
+			d.Pipeline = r.Pipeline
+		}
+		if d.ID == "" && r.IDs != IDNone {
 			d.ID = documentID(clientID, d.Key)
 		}
 		if r.Timestamp && !(rec.Flags&wal.FlagTimestamp != 0 && isUntouched(rec, d)) {
@@ -48,18 +80,31 @@ func (r *Route) Prepare(arena *Arena, rec *wal.Record, docs []Document) error {
 	return nil
 }
 
-// IndexFor returns the default index of a stream.
-func (r *Route) IndexFor(stream string) string {
-	if !strings.Contains(r.Index, "{") {
-		return r.Index
+// IndexFor returns the index of a stream for an event received at a time.
+func (r *Route) IndexFor(stream string, received time.Time) string {
+	index := r.Index
+	if from, to, ok := DatePattern(index); ok { // first, so that a stream's name is never taken for a date
+		index = index[:from] + received.UTC().Format(index[from:to]) + index[to:]
 	}
-	return strings.ReplaceAll(r.Index, "{stream}", stream)
+	if strings.Contains(index, "{") {
+		index = strings.ReplaceAll(index, "{stream}", stream)
+	}
+	return index
 }
 
-func (r *Route) allows(index, stream string) bool {
-	if index == r.IndexFor(stream) {
-		return true
+// datePattern is a year that others may follow, each of them finer: 2006, 2006.01, 2006-01-02, 2006.01.02.15.
+var datePattern = regexp.MustCompile(`2006(?:[.-]01(?:[.-]02(?:[.-]15)?)?)?`)
+
+// DatePattern finds the date in an index name: its place, and whether there is one.
+func DatePattern(index string) (from, to int, ok bool) {
+	if !strings.Contains(index, "2006") {
+		return 0, 0, false
 	}
+	at := datePattern.FindStringIndex(index)
+	return at[0], at[1], true
+}
+
+func (r *Route) allows(index string) bool {
 	for _, p := range r.AllowedIndices {
 		if matchPattern(p, index) {
 			return true

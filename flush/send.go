@@ -111,7 +111,7 @@ func (f *Flusher) requestFailed(err error, backOff time.Duration) (split bool, p
 		return false, backOff
 	}
 	f.opts.Metrics.retried(re.Cause)
-	if re.Operator {
+	if re.Parked() {
 		backOff = f.opts.RetryMax // nothing changes until somebody acts: do not hammer
 	}
 	return re.Split(), max(backOff, re.RetryAfter)

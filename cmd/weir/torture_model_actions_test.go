@@ -219,7 +219,7 @@ func (m *modelMachine) answer(t *rapid.T) {
 		m.sink.store(r.docs[:rapid.IntRange(1, len(r.docs)).Draw(t, "stored")])
 		m.sink.respond(r, modelAnswer{err: &flush.RequestError{Cause: "timeout", Err: errModelAnswerLost}})
 	case how == "too large" && none: // what was taken once is not too large
-		m.sink.respond(r, modelAnswer{err: &flush.RequestError{Cause: "status_413", Status: 413, TooLarge: true, Err: errModelAnswerLost}})
+		m.sink.respond(r, modelAnswer{err: &flush.RequestError{Cause: "status_413", Status: 413, Verdict: flush.Split, Err: errModelAnswerLost}})
 	default:
 		m.sink.respond(r, modelAnswer{err: &flush.RequestError{Cause: "refused", Err: errModelAnswerLost}})
 	}

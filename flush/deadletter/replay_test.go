@@ -373,7 +373,7 @@ func TestReplay_FailedRequests(t *testing.T) {
 		put(h)
 		h.sink.failure = func(docs []flush.Document) error {
 			if len(docs) > 3 || slices.ContainsFunc(docs, func(d flush.Document) bool { return string(d.Source) == "7" }) {
-				return &flush.RequestError{Cause: "too_large", Status: http.StatusRequestEntityTooLarge, TooLarge: true, Err: errors.New("413")}
+				return &flush.RequestError{Cause: "too_large", Status: http.StatusRequestEntityTooLarge, Verdict: flush.Split, Err: errors.New("413")}
 			}
 			return nil
 		}

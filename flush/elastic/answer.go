@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -228,8 +229,11 @@ func (r *answerReader) itemError(it *item) {
 // add notes the outcome at the item's position; reorder moves it when its id is another document's.
 func (r *answerReader) add(it *item, d *flush.Document) {
 	o := flush.Outcome{Status: it.status, Type: typeName(it.errType)}
-	o.Verdict = flush.Classify(o.Status, o.Type)
-	if it.reason != nil && o.Verdict != flush.Duplicate {
+	if it.reason != nil && o.Status != http.StatusConflict {
+		o.Reason = r.reasonText(it.reason)
+	}
+	o.Verdict = flush.Classify(o.Status, o.Type, o.Reason)
+	if it.reason != nil && o.Status == http.StatusConflict && o.Verdict != flush.Duplicate {
 		o.Reason = r.reasonText(it.reason)
 	}
 	if it.failureStore != nil {

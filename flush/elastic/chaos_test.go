@@ -27,7 +27,7 @@ func TestSink_ChaosEndsWithEverythingOnce(t *testing.T) {
 			outcomes, err := sink.Send(t.Context(), pending)
 			if err != nil {
 				var re *flush.RequestError
-				if !errors.As(err, &re) || re.Split() || re.Operator {
+				if !errors.As(err, &re) || re.Split() || re.Parked() {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
 				continue

@@ -43,7 +43,7 @@ func (s *Sink) connectionError(ctx context.Context, err error) *flush.RequestErr
 		return &flush.RequestError{Cause: causeCanceled, Err: context.Cause(ctx)}
 	}
 	cause := connectionCause(err)
-	return &flush.RequestError{Cause: cause, Operator: cause == causeTLS, Err: err}
+	return &flush.RequestError{Cause: cause, Verdict: flush.ClassifyRequest(0, cause, "", ""), Err: err}
 }
 
 func connectionCause(err error) string {

@@ -206,7 +206,7 @@ func TestReal_LongID(t *testing.T) {
 	docs[1].ID = strings.Repeat("i", 513)
 	_, err := sink.Send(t.Context(), docs)
 	var re *flush.RequestError
-	if !errors.As(err, &re) || !re.Refused || re.Status != 400 {
+	if !errors.As(err, &re) || !re.Split() || re.Status != 400 {
 		t.Fatalf("error is %v, want refused", err)
 	}
 	t.Logf("%s", err)
@@ -329,7 +329,7 @@ func TestReal_TooLarge(t *testing.T) {
 	for range 5 { // whether the answer or the broken connection is seen first is a race that 413 must win
 		_, err := sink.Send(t.Context(), docs)
 		var re *flush.RequestError
-		if !errors.As(err, &re) || !re.TooLarge {
+		if !errors.As(err, &re) || !re.Split() {
 			t.Fatalf("error is %v, want 413", err)
 		}
 	}

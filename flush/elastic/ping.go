@@ -48,7 +48,7 @@ func (s *Sink) Ping(ctx context.Context) (Info, error) {
 	}
 	info, err := parseInfo(body)
 	if err != nil {
-		return Info{}, &flush.RequestError{Cause: causeUntrusted, Status: res.StatusCode, Operator: true,
+		return Info{}, &flush.RequestError{Cause: causeUntrusted, Status: res.StatusCode, Verdict: flush.Park,
 			Err: fmt.Errorf("%s: %w", s.name, err)}
 	}
 	return info, nil

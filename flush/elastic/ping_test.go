@@ -62,7 +62,7 @@ func TestSink_Ping_Fails(t *testing.T) {
 			defer sink.Close()
 			_, err = sink.Ping(t.Context())
 			re := requestError(t, nil, err)
-			if re.Cause != tt.cause || re.Operator != tt.operator {
+			if re.Cause != tt.cause || re.Parked() != tt.operator {
 				t.Errorf("error is %+v", re)
 			}
 			if !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), sink.Name()) {

@@ -62,29 +62,29 @@ func TestSink_Send_RequestFails(t *testing.T) {
 		says   string
 	}{
 		{"too large", elastictest.Fault{Status: 413},
-			flush.RequestError{Cause: "status_413", Status: 413, TooLarge: true}, false, "413"},
+			flush.RequestError{Cause: "status_413", Status: 413, Verdict: flush.Split}, false, "413"},
 		{"content refused", elastictest.Fault{Status: 400, Body: fmt.Sprintf(jsonError, "action_request_validation_exception", "id is too long", 400)},
-			flush.RequestError{Cause: "status_400", Status: 400, Refused: true, Type: "action_request_validation_exception"}, false, "id is too long"},
+			flush.RequestError{Cause: "status_400", Status: 400, Verdict: flush.Split, Type: "action_request_validation_exception"}, false, "id is too long"},
 		{"a 400 about a parameter is not about the content", elastictest.Fault{Status: 400, Body: fmt.Sprintf(jsonError, "illegal_argument_exception", "request [/_bulk] contains unrecognized parameter: [x]", 400)},
-			flush.RequestError{Cause: "status_400", Status: 400, Operator: true, Type: "illegal_argument_exception"}, false, "unrecognized"},
+			flush.RequestError{Cause: "status_400", Status: 400, Verdict: flush.Park, Type: "illegal_argument_exception"}, false, "unrecognized"},
 		{"a 400 of a proxy that lost the body is not about the content", elastictest.Fault{Status: 400, Body: fmt.Sprintf(jsonError, "parse_exception", "request body is required", 400)},
-			flush.RequestError{Cause: "status_400", Status: 400, Operator: true, Type: "parse_exception"}, false, "body is required"},
+			flush.RequestError{Cause: "status_400", Status: 400, Verdict: flush.Park, Type: "parse_exception"}, false, "body is required"},
 		{"a 400 of a proxy is not about the content", elastictest.Fault{Status: 400, Body: html, ContentType: "text/html"},
-			flush.RequestError{Cause: "status_400", Status: 400, Operator: true}, false, "web page"},
+			flush.RequestError{Cause: "status_400", Status: 400, Verdict: flush.Park}, false, "web page"},
 		{"a wrong path is not about the content", elastictest.Fault{Status: 400, Body: `{"error":"no handler found for uri [/x/_bulk] and method [POST]"}`},
-			flush.RequestError{Cause: "status_400", Status: 400, Operator: true}, false, "no handler"},
+			flush.RequestError{Cause: "status_400", Status: 400, Verdict: flush.Park}, false, "no handler"},
 		{"credentials", elastictest.Fault{Status: 401, Body: fmt.Sprintf(jsonError, "security_exception", "unable to authenticate", 401)},
-			flush.RequestError{Cause: "status_401", Status: 401, Operator: true, Type: "security_exception"}, false, "unable to authenticate"},
+			flush.RequestError{Cause: "status_401", Status: 401, Verdict: flush.Park, Type: "security_exception"}, false, "unable to authenticate"},
 		{"forbidden", elastictest.Fault{Status: 403, Body: fmt.Sprintf(jsonError, "security_exception", "is unauthorized", 403)},
-			flush.RequestError{Cause: "status_403", Status: 403, Operator: true, Type: "security_exception"}, false, "unauthorized"},
+			flush.RequestError{Cause: "status_403", Status: 403, Verdict: flush.Park, Type: "security_exception"}, false, "unauthorized"},
 		{"not found", elastictest.Fault{Status: 404, Body: "404 page not found", ContentType: "text/plain"},
-			flush.RequestError{Cause: "status_404", Status: 404, Operator: true}, false, "page not found"},
+			flush.RequestError{Cause: "status_404", Status: 404, Verdict: flush.Park}, false, "page not found"},
 		{"content type refused", elastictest.Fault{Status: 406},
-			flush.RequestError{Cause: "status_406", Status: 406, Operator: true}, false, "406"},
+			flush.RequestError{Cause: "status_406", Status: 406, Verdict: flush.Park}, false, "406"},
 		{"unusual status", elastictest.Fault{Status: 418},
-			flush.RequestError{Cause: "status_4xx", Status: 418, Operator: true}, false, "418"},
+			flush.RequestError{Cause: "status_4xx", Status: 418, Verdict: flush.Park}, false, "418"},
 		{"redirect", elastictest.Fault{Status: 301, Location: "https://elsewhere/"},
-			flush.RequestError{Cause: "redirect", Status: 301, Operator: true}, false, "https://elsewhere/"},
+			flush.RequestError{Cause: "redirect", Status: 301, Verdict: flush.Park}, false, "https://elsewhere/"},
 		{"too many requests", elastictest.Fault{Status: 429, RetryAfter: "7", Body: fmt.Sprintf(jsonError, "es_rejected_execution_exception", "full", 429)},
 			flush.RequestError{Cause: "status_429", Status: 429, RetryAfter: 7 * time.Second, Type: "es_rejected_execution_exception"}, false, "full"},
 		{"unavailable", elastictest.Fault{Status: 503, RetryAfter: "120"},
@@ -283,7 +283,7 @@ func TestSink_Send_TimesOut(t *testing.T) {
 	defer close(release)
 	sink := newSink(t, server, func(o *elastic.Options) { o.RequestTimeout = 20 * time.Millisecond })
 	outcomes, err := sink.Send(t.Context(), documents(1))
-	if re := requestError(t, outcomes, err); re.Cause != "timeout" || re.Operator {
+	if re := requestError(t, outcomes, err); re.Cause != "timeout" || re.Parked() {
 		t.Errorf("error is %+v, want a time-out", re)
 	}
 }
@@ -295,7 +295,7 @@ func TestSink_Send_Refused(t *testing.T) {
 	}
 	defer sink.Close()
 	outcomes, err := sink.Send(t.Context(), documents(1))
-	if re := requestError(t, outcomes, err); re.Cause != "refused" || re.Operator {
+	if re := requestError(t, outcomes, err); re.Cause != "refused" || re.Parked() {
 		t.Errorf("error is %+v, want refused", re)
 	}
 }
@@ -349,7 +349,7 @@ func TestSink_Send_Credentials(t *testing.T) {
 				t.Errorf("name %q holds credentials", sink.Name())
 			}
 			outcomes, err := newSink(t, server).Send(t.Context(), documents(3))
-			if re := requestError(t, outcomes, err); re.Status != 401 || !re.Operator {
+			if re := requestError(t, outcomes, err); re.Status != 401 || !re.Parked() {
 				t.Errorf("without credentials the error is %+v", re)
 			}
 		})
@@ -422,7 +422,7 @@ func TestSink_TLS(t *testing.T) {
 		}
 		defer sink.Close()
 		outcomes, err := sink.Send(t.Context(), documents(1))
-		if re := requestError(t, outcomes, err); re.Cause != "tls" || !re.Operator {
+		if re := requestError(t, outcomes, err); re.Cause != "tls" || !re.Parked() {
 			t.Errorf("%s: error is %+v, want tls for the operator", name, re)
 		}
 	}

@@ -18,25 +18,14 @@ import (
 const maxRetryAfter = time.Hour
 
 // statusError sorts an answer whose status is not 200.
-//
-//	413                    smaller requests may pass
-//	400 about the content  so may parts of it: an id over 512 bytes refuses the whole request
-//	429, 408, 5xx          later
-//	all else               somebody must act: credentials, address, proxy, product
 func (s *Sink) statusError(status int, header http.Header, body []byte) *flush.RequestError {
 	typ, reason := errorOf(body)
-	e := &flush.RequestError{Cause: statusCause(status), Status: status, Type: typ}
-	switch {
-	case status == http.StatusRequestEntityTooLarge:
-		e.TooLarge = true
-	case status == http.StatusBadRequest && aboutContent(typ, reason):
-		e.Refused = true
-	case status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500:
+	e := &flush.RequestError{Cause: statusCause(status), Status: status, Type: typ, Verdict: flush.ClassifyRequest(status, "", typ, reason)}
+	if e.Verdict == flush.Retry {
 		e.RetryAfter = retryAfter(header, s.now())
-	case status/100 == 2:
+	}
+	if status/100 == 2 {
 		e.Cause = causeUntrusted // 202, 204 ...: nothing was said of the documents
-	default:
-		e.Operator = true
 	}
 	e.Err = statusText(status, header, typ, reason, body)
 	return e
@@ -57,18 +46,6 @@ func statusCause(status int) string {
 		return "status_5xx"
 	}
 	return causeUntrusted
-}
-
-// aboutContent reports whether a 400 speaks of what the request holds. A 400 of a proxy, or about the request's
-// parameters, would make dead letters of everything if it were taken for that.
-func aboutContent(typ, reason string) bool {
-	switch {
-	case typ == "", typ == "parse_exception" && strings.Contains(reason, "request body is required"):
-		return false
-	case strings.Contains(reason, "unrecognized parameter"):
-		return false
-	}
-	return true
 }
 
 // errorOf returns type and reason of a server's error answer, "" when it is none.

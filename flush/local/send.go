@@ -82,10 +82,11 @@ func requestError(err error) *flush.RequestError {
 	case errors.Is(err, ErrClosed):
 		e.Cause = "closed"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		e.Cause, e.Operator = "disk_full", true
+		e.Cause = "disk_full"
 	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		e.Cause, e.Operator = "not_writable", true
+		e.Cause = "not_writable"
 	}
+	e.Verdict = flush.ClassifyRequest(0, e.Cause, "", "")
 	return e
 }
 
