@@ -46,3 +46,6 @@ func (a *Arena) Reset() {
 	clear(a.large)
 	a.large = a.large[:0]
 }
+
+// Size returns the bytes that the arena keeps for its next use.
+func (a *Arena) Size() int64 { return int64(len(a.chunks)) * arenaChunk }

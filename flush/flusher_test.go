@@ -161,6 +161,7 @@ func TestFlusher_Transform(t *testing.T) {
 	r := newRig(t)
 	r.append("default", 6)
 	r.opts.Streams["default"] = Stream{
+		Sink:  r.sink,
 		Route: Route{Index: "logs-{stream}", AllowedIndices: []string{"logs-*"}},
 		Transformer: funcTransformer(func(rec *wal.Record) ([]Document, error) {
 			switch rec.Offset {
@@ -237,9 +238,7 @@ func TestFlusher_Redelivery_DoesNotSendWhatIsALetterAlready(t *testing.T) {
 func TestFlusher_Start_FollowsTheCheckpointOfBefore(t *testing.T) {
 	r := newRig(t)
 	r.append("default", 5)
-	r.opts.Settled = 5
-	r.opts.Streams["default"] = Stream{Settled: 5}
-	r.opts.Source = r.log.NewReader(6)
+	r.opts.Streams["default"] = Stream{Sink: r.sink, Settled: 5}
 	settled := make(chan wal.Offset, 2)
 	failed := false
 	r.opts.Settle = func(upTo wal.Offset) error {
@@ -276,8 +275,8 @@ func TestFlusher_SkipsWhatAStreamHasSettled(t *testing.T) {
 	r := newRig(t)
 	r.append("default", 5)
 	r.append("audit", 5)
-	r.opts.Streams["audit"] = Stream{Route: Route{Index: "audit"}, Settled: 8}
-	r.opts.Settled = 2
+	r.opts.Streams["audit"] = Stream{Sink: r.sink, Route: Route{Index: "audit"}, Settled: 8}
+	r.opts.Streams["default"] = Stream{Sink: r.sink, Route: Route{Index: "logs-test"}, Settled: 2}
 	r.run()
 	if len(r.sink.stored) != 3+2 {
 		t.Errorf("%d stored, want 5", len(r.sink.stored))
@@ -303,9 +302,6 @@ func TestFlusher_Stop_NeverPassesWhatIsUnsettled(t *testing.T) {
 			return Outcome{Verdict: Delivered}
 		}), nil
 	}
-	reader := r.log.NewReader(1)
-	defer reader.Close()
-	r.opts.Source = reader
 	if err := New(r.opts).Run(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatalf("run: %v", err)
 	}

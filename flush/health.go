@@ -2,7 +2,6 @@ package flush
 
 import (
 	"log/slog"
-	"maps"
 	"sync"
 	"time"
 )
@@ -55,10 +54,6 @@ func (h *health) failing(doing string, err error) {
 func (h *health) ok(doing string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.okLocked(doing)
-}
-
-func (h *health) okLocked(doing string) {
 	c := h.current[doing]
 	if c == nil {
 		return
@@ -68,27 +63,31 @@ func (h *health) okLocked(doing string) {
 	h.logger.Info("works again", "doing", doing, "failed_for", time.Since(c.Since).Round(time.Millisecond), "attempts", c.Attempts)
 }
 
-// delivered says that a request went through and none of its documents has to wait.
+// failed notes an error that others count and log.
+func (h *health) failed(doing string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now().UTC()
+	h.last = &Failure{Doing: doing, Error: err.Error(), Since: now, Last: now, Attempts: 1}
+}
+
+// delivered says that documents were stored.
 func (h *health) delivered() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.lastDelivery = time.Now().UTC()
-	h.okLocked("indexing")
 }
 
 func (h *health) status() Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	st := Status{LastDelivery: h.lastDelivery}
+	st := Status{LastDelivery: h.lastDelivery, Failing: map[string]Failure{}}
 	if h.last != nil {
 		last := *h.last
 		st.LastError = &last
 	}
-	if len(h.current) > 0 {
-		st.Failing = map[string]Failure{}
-		for doing, c := range maps.All(h.current) {
-			st.Failing[doing] = *c
-		}
+	for doing, c := range h.current {
+		st.Failing[doing] = *c
 	}
 	return st
 }

@@ -11,6 +11,8 @@ type Source interface {
 	// Next blocks until a durable record is there or ctx ends. The record's bytes are valid until the
 	// next call. Damaged records come as one record with wal.FlagDamaged. Not for concurrent use.
 	Next(ctx context.Context) (wal.Record, error)
+	// Close releases what the source holds. Next is not called after it.
+	Close() error
 }
 
 // Transformer makes documents of an event.

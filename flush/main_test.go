@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -96,7 +97,7 @@ func (c *memoryCheckpoint) Advance(_ wal.Epoch, offsets map[string]wal.Offset) e
 	if c.err != nil {
 		return c.err
 	}
-	c.offsets = offsets
+	c.offsets = maps.Clone(offsets)
 	return nil
 }
 
@@ -168,8 +169,8 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(func() { stop(); waltest.Verify(t, dir) })
 	r := &rig{t: t, log: l, stopLog: stop, sink: &scriptedSink{}, check: &memoryCheckpoint{}, letters: &memoryLetters{}}
 	r.opts = Options{
-		Epoch: l.Epoch(), Sink: r.sink, Checkpoint: r.check, DeadLetters: r.letters, Durable: l.DurableOffset,
-		Streams:    map[string]Stream{"default": {Route: Route{Index: "logs-test"}}},
+		Epoch: l.Epoch(), Open: func(from wal.Offset) Source { return l.NewReader(from) }, Checkpoint: r.check, DeadLetters: r.letters, Durable: l.DurableOffset,
+		Streams:    map[string]Stream{"default": {Sink: r.sink, Route: Route{Index: "logs-test"}}},
 		BatchBytes: 2000, BatchEvents: 10, Linger: time.Millisecond, RetryMin: time.Millisecond, RetryMax: 4 * time.Millisecond, CheckpointEvery: time.Millisecond,
 	}
 	return r
@@ -189,9 +190,6 @@ func (r *rig) append(stream string, n int) {
 func (r *rig) run() *Flusher {
 	r.t.Helper()
 	r.stopLog()
-	reader := r.log.NewReader(r.opts.Settled + 1)
-	defer reader.Close()
-	r.opts.Source = reader
 	f := New(r.opts)
 	if err := f.Run(context.Background()); err != nil && !errors.Is(err, r.check.err) {
 		r.t.Fatalf("run: %v", err)

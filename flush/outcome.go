@@ -2,6 +2,7 @@ package flush
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,11 @@ type Outcome struct {
 	// "used" when the document is Delivered into the failure store instead of the stream itself,
 	// "not_enabled" or "failed" when it could not go there either.
 	FailureStore string
+}
+
+// describe says in one line what was answered.
+func (o *Outcome) describe() string {
+	return strings.TrimSuffix(fmt.Sprintf("%d %s: %s", o.Status, o.Type, o.Reason), ": ")
 }
 
 // RequestError says that a request as a whole failed; nothing is known of its documents but what

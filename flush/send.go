@@ -3,18 +3,19 @@ package flush
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weirlog/weir/wal"
 )
 
-// send delivers docs, or makes letters of those that never will be. It goes on until every one of them
-// is one or the other, or ctx ends. Documents that may be stored later are sent again, alone, with the
-// same bytes.
-func (f *Flusher) send(ctx context.Context, b *batch, docs []Document) error {
+// send delivers docs, makes letters of those that never will be delivered, or holds them back. It goes on until every
+// one of them is one of the three, or ctx ends.
+func (l *lane) send(ctx context.Context, b *batch, docs []Document) error {
 	for len(docs) > 0 {
-		n := f.requestSize(docs)
-		if err := f.sendRequest(ctx, b, docs[:n]); err != nil {
+		n := l.f.requestSize(docs)
+		if err := l.sendRequest(ctx, b, docs[:n]); err != nil {
 			return err
 		}
 		docs = docs[n:]
@@ -35,130 +36,291 @@ func (f *Flusher) requestSize(docs []Document) int {
 	return len(docs)
 }
 
-// sendRequest settles docs, which fit into one request as far as we know.
-func (f *Flusher) sendRequest(ctx context.Context, b *batch, docs []Document) error {
-	wait := f.newBackOff()
-	for len(docs) > 0 {
-		start := time.Now()
-		outcomes, err := f.opts.Sink.Send(ctx, docs)
-		f.opts.Metrics.bulk(time.Since(start), len(docs))
-		if ctx.Err() != nil {
+// sendRequest settles docs, which fit into one request as far as we know. Documents that may be stored later are
+// sent again, alone, with the same bytes.
+func (l *lane) sendRequest(ctx context.Context, b *batch, docs []Document) error {
+	pauses := l.f.opts.retryPauses()
+	for attempt := 1; len(docs) > 0; attempt++ {
+		l.ownFirst(docs)
+		turn, err := l.wait(ctx, docs)
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
+		case err != nil: // the oldest became too old
+			docs = l.giveUp(b, docs, attempt-1, &Outcome{Type: "too_old", Reason: "the destination took nothing meanwhile"})
+			attempt--
+			continue
 		}
-		var pause time.Duration
-		if err == nil {
-			var again int
-			if again = f.sort(b, docs, outcomes); again < len(docs) {
-				wait.Reset() // something went through
-			}
-			docs = docs[:again]
-			if again > 0 {
-				pause = wait.NextBackOff()
-			}
-		} else {
-			var split bool
-			if split, pause = f.requestFailed(err, wait.NextBackOff()); split {
-				return f.halve(ctx, b, docs, err)
-			}
+		asked := docs
+		if turn.probe {
+			asked = docs[:1] // while its own index takes nothing, the stream asks for one document
 		}
-		if len(docs) == 0 {
-			return nil
+		outcomes, err := l.dest.send(ctx, turn.destination, asked)
+		if err != nil {
+			l.own.giveUp(turn.probe)
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return err
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case isSplit(err) && len(asked) > 1:
+			return l.halve(ctx, b, docs)
+		case isSplit(err):
+			b.letters = append(b.letters, l.letter(b.record(docs[0].Key.Offset), &docs[0], refusal(err), attempt))
+			docs = docs[1:]
+			continue
+		case err != nil: // the destination's gate makes the pause
+			docs = l.requestFailed(b, docs, attempt, err)
+			continue
+		}
+		kept, why := l.sort(b, asked, outcomes, attempt)
+		went := len(kept) < len(asked)
+		l.ownAnswered(asked, why, turn.probe)
+		docs = append(kept, docs[len(asked):]...)
+		if why.retry == nil || len(docs) == 0 {
+			continue
+		}
+		if docs = l.giveUp(b, docs, attempt, why.retry); attempt >= stragglerAttempts && len(docs) <= max(len(b.docs)/stragglerShare, 1) {
+			docs = l.holdBack(b, docs, attempt, why.retry)
+		}
+		if went {
+			pauses.Reset()
+		}
+		if len(docs) > 0 {
+			if err := sleep(ctx, pauses.NextBackOff()); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// sort counts outcomes, makes letters of permanent failures, and moves the documents that are to be sent
-// again to the front of docs. It returns how many those are.
-func (f *Flusher) sort(b *batch, docs []Document, outcomes []Outcome) (again int) {
-	var delivered, duplicates int
-	var retried *Outcome
+// Documents that are not taken although most of their batch is, attempt after attempt, are stragglers: they are held back, so
+// that they keep no worker from the batches behind.
+const (
+	stragglerAttempts = 3
+	stragglerShare    = 4 // at most a fourth of the batch
+)
+
+// turn is the right to make one request.
+type turn struct {
+	probe       bool // of the stream's own index
+	destination bool // of the destination
+}
+
+// wait waits until the lane may make a request: until its own index takes documents, where one of docs goes there, or its
+// turn to ask has come; and then until the destination does. An error is ctx's, or that the first of docs became
+// older than MaxAge.
+func (l *lane) wait(ctx context.Context, docs []Document) (t turn, err error) {
+	waiting := ctx
+	if age := l.f.opts.MaxAge; age > 0 {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithDeadline(ctx, docs[0].ReceivedAt.Add(age))
+		defer cancel()
+	}
+	if !docs[0].Chosen {
+		if t.probe, err = l.own.pass(waiting); err != nil {
+			return turn{}, err
+		}
+	}
+	if t.destination, err = l.dest.turn(ctx, waiting); err != nil {
+		l.own.giveUp(t.probe)
+		return turn{}, err
+	}
+	return t, nil
+}
+
+// causes are the outcomes that say why documents are sent again; nil for none.
+type causes struct {
+	retry *Outcome
+	own   *Outcome // the stream's own index takes nothing
+}
+
+// sort counts outcomes, makes letters of permanent failures, holds back what goes to an index that a script chose and
+// that takes nothing, and moves the documents that are to be sent again to the front of docs.
+func (l *lane) sort(b *batch, docs []Document, outcomes []Outcome, attempt int) (again []Document, why causes) {
+	var count tally
+	again = docs[:0]
 	for i := range docs {
-		o := &outcomes[i]
-		switch o.Verdict {
-		case Delivered:
-			delivered++
-		case Duplicate:
-			duplicates++
-		case Permanent:
-			b.letters = append(b.letters, f.indexLetter(b, &docs[i], o))
+		o, d := &outcomes[i], &docs[i]
+		switch {
+		case l.ended(&count, d, o):
+			if o.Verdict == Permanent {
+				b.letters = append(b.letters, l.letter(b.record(d.Key.Offset), d, o, attempt))
+			}
+			continue
+		case o.Verdict == Blocked && d.Chosen:
+			if len(l.holdBack(b, docs[i:i+1], attempt, o)) == 0 {
+				continue
+			}
+			full := *o
+			full.Reason = fmt.Sprintf("an index or pipeline that a script chose takes nothing, and too much waits for it already (flush.park_timeout): %s", o.Reason)
+			b.letters = append(b.letters, l.letter(b.record(d.Key.Offset), d, &full, attempt))
+			continue
+		case o.Verdict == Blocked:
+			why.own = o
 		default:
-			retried = o
-			docs[again] = docs[i]
-			again++
+			why.retry = o
 		}
+		again = append(again, *d)
 	}
-	f.opts.Metrics.settled("delivered", delivered)
-	f.opts.Metrics.settled("duplicate", duplicates)
-	if again > 0 {
-		f.opts.Metrics.retried("item_" + statusClass(retried.Status))
-		f.health.failing("indexing", &ItemError{Documents: again, Outcome: *retried})
-	} else {
-		f.health.delivered()
+	l.publish(&count)
+	if why.retry != nil {
+		l.f.opts.Metrics.retried("item_" + statusClass(why.retry.Status))
+		l.f.health.failed("indexing", &ItemError{Documents: len(again), Outcome: *why.retry})
 	}
-	return again
+	return again, why
 }
 
-// requestFailed decides what follows a request that failed as a whole.
-func (f *Flusher) requestFailed(err error, backOff time.Duration) (split bool, pause time.Duration) {
-	f.health.failing("indexing", err)
+// tally counts documents by outcome.
+type tally struct {
+	delivered, duplicates, failureStore, letters int
+}
+
+// ended counts a document whose way is at its end: stored, or a letter. Into the failure store is delivered, or with
+// that policy a letter: o says so then.
+func (l *lane) ended(count *tally, d *Document, o *Outcome) bool {
+	switch o.Verdict {
+	case Delivered:
+		switch {
+		case o.FailureStore != "used":
+			count.delivered++
+		case l.stream.FailureStore == FailureStoreDeadLetter:
+			o.Verdict, o.Type = Permanent, "failure_store"
+			o.Reason = "the destination keeps it in the failure store of " + d.Index + ", not in the stream itself"
+		default:
+			count.failureStore++
+		}
+	case Duplicate:
+		count.duplicates++
+		if d.ID != d.Key.ID() {
+			l.noteConflict(d)
+		}
+	case Permanent:
+	default:
+		return false
+	}
+	return true
+}
+
+func (l *lane) publish(count *tally) {
+	m := l.f.opts.Metrics
+	m.settled(outcomeDelivered, count.delivered)
+	m.settled(outcomeDuplicate, count.duplicates)
+	m.settled(outcomeFailureStore, count.failureStore)
+	if count.delivered+count.duplicates+count.failureStore > 0 {
+		l.f.health.delivered()
+	}
+}
+
+// ownAnswered opens or shuts the lane's gate by what was said of documents for the stream's own index.
+func (l *lane) ownAnswered(asked []Document, why causes, probe bool) {
+	if why.own != nil {
+		l.f.opts.Metrics.retried("blocked")
+		l.own.close(l.f.opts.parkPauses, probe, 0)
+		l.ownStanding.become(StateParked, why.own.describe())
+		return
+	}
+	if probe || l.own.isShut() && slices.ContainsFunc(asked, func(d Document) bool { return !d.Chosen }) {
+		l.own.open()
+		l.ownStanding.become(StateOK, "")
+	}
+}
+
+// ownFirst puts documents for the stream's own index before the others while that takes nothing: the first one decides
+// whether, and what, the lane asks for.
+func (l *lane) ownFirst(docs []Document) {
+	if !l.own.isShut() {
+		return
+	}
+	rank := func(d *Document) int {
+		if d.Chosen {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(docs, func(a, b Document) int { return rank(&a) - rank(&b) })
+}
+
+// requestFailed counts a request that failed as a whole. It returns the documents that are sent again.
+func (l *lane) requestFailed(b *batch, docs []Document, attempt int, err error) []Document {
+	o := refusal(err)
+	cause := "other"
 	var re *RequestError
-	if !errors.As(err, &re) {
-		f.opts.Metrics.retried("other")
-		return false, backOff
+	if errors.As(err, &re) {
+		cause = re.Cause
 	}
-	f.opts.Metrics.retried(re.Cause)
-	if re.Parked() {
-		backOff = f.opts.RetryMax // nothing changes until somebody acts: do not hammer
+	l.f.opts.Metrics.retried(cause)
+	l.f.health.failed("indexing", err)
+	if re != nil && re.Parked() {
+		return docs // an operator's matter: no number of attempts makes it the documents'
 	}
-	return re.Split(), max(backOff, re.RetryAfter)
+	return l.giveUp(b, docs, attempt, o)
 }
 
-// halve sends the two halves of a request that was refused for what it holds. A single document that is
-// refused like this never will be stored.
-func (f *Flusher) halve(ctx context.Context, b *batch, docs []Document, err error) error {
-	if len(docs) > 1 {
-		if err := f.sendRequest(ctx, b, docs[:len(docs)/2]); err != nil {
-			return err
+// giveUp makes letters of documents that were tried too often, or are too old, and returns the others. Both limits are off
+// unless they are configured.
+func (l *lane) giveUp(b *batch, docs []Document, attempts int, last *Outcome) []Document {
+	kept := docs[:0]
+	for i := range docs {
+		reason := l.f.opts.exhausted(attempts, docs[i].ReceivedAt)
+		if reason == "" {
+			kept = append(kept, docs[i])
+			continue
 		}
-		return f.sendRequest(ctx, b, docs[len(docs)/2:])
+		o := *last
+		o.Reason = reason + ": " + last.Reason
+		b.letters = append(b.letters, l.letter(b.record(docs[i].Key.Offset), &docs[i], &o, attempts))
 	}
-	o := Outcome{Verdict: Permanent, Type: "request_refused", Reason: err.Error()}
+	return kept
+}
+
+// exhausted says why a document is not tried again; "" when it is.
+func (o *Options) exhausted(attempts int, received time.Time) string {
+	switch {
+	case o.MaxAttempts > 0 && attempts >= o.MaxAttempts:
+		return fmt.Sprintf("given up after %d attempts (flush.max_attempts)", attempts)
+	case o.MaxAge > 0 && time.Since(received) >= o.MaxAge:
+		return fmt.Sprintf("given up because it was received more than %s ago (flush.max_age)", o.MaxAge)
+	}
+	return ""
+}
+
+// halve sends the two halves of a request that was refused for what it holds.
+func (l *lane) halve(ctx context.Context, b *batch, docs []Document) error {
+	if err := l.sendRequest(ctx, b, docs[:len(docs)/2]); err != nil {
+		return err
+	}
+	return l.sendRequest(ctx, b, docs[len(docs)/2:])
+}
+
+func isSplit(err error) bool {
+	var re *RequestError
+	return errors.As(err, &re) && re.Split()
+}
+
+// refusal is what a failed request says of a document of it.
+func refusal(err error) *Outcome {
+	o := &Outcome{Verdict: Permanent, Type: "request_refused", Reason: err.Error()}
 	var re *RequestError
 	if errors.As(err, &re) {
 		o.Status = re.Status
-		if re.Type != "" {
+		switch {
+		case re.Type != "":
 			o.Type = re.Type
+		case !re.Split():
+			o.Type = re.Cause
 		}
 	}
-	b.letters = append(b.letters, f.indexLetter(b, &docs[0], &o))
-	return nil
+	return o
 }
 
-// indexLetter keeps a document that the destination refused for good, with the event that it came from.
-func (f *Flusher) indexLetter(b *batch, d *Document, o *Outcome) Letter {
-	l := newLetter(b.record(d.Key.Offset), StageIndex)
-	l.Key, l.Status, l.Type, l.Reason = d.Key, o.Status, o.Type, o.Reason
-	l.Destination, l.Index, l.ID, l.Pipeline, l.Routing, l.Of = f.opts.Sink.Name(), d.Index, d.ID, d.Pipeline, d.Routing, d.Of
-	l.Document, l.Script = d.Source, d.Script
-	return l
-}
-
-// record returns the record of the batch with the given offset.
-func (b *batch) record(o wal.Offset) *wal.Record {
-	lo, hi := 0, len(b.records)-1
-	for lo < hi {
-		mid := (lo + hi + 1) / 2
-		if b.records[mid].Offset <= o {
-			lo = mid
-		} else {
-			hi = mid - 1
-		}
-	}
-	return &b.records[lo]
+// letter keeps a document that the destination refused for good, with the event that it came from.
+func (l *lane) letter(rec *wal.Record, d *Document, o *Outcome, attempts int) Letter {
+	letter := newLetter(rec, StageIndex)
+	letter.Key, letter.Status, letter.Type, letter.Reason, letter.Attempts = d.Key, o.Status, o.Type, o.Reason, max(attempts, 1)
+	letter.Destination, letter.Index, letter.ID, letter.Pipeline, letter.Routing, letter.Of = l.dest.sink.Name(), d.Index, d.ID, d.Pipeline, d.Routing, d.Of
+	letter.Document, letter.Script = d.Source, d.Script
+	return letter
 }
 
 // statusClass names a status for a metric's label.

@@ -7,51 +7,71 @@ import (
 	"github.com/weirlog/weir/wal"
 )
 
-// tracker moves the watermark: the offset up to which everything is settled.
+// tracker knows which runs of a lane's records are not settled yet.
 type tracker struct {
 	mu      sync.Mutex
-	flights []*flight // unsettled runs by offset, without a gap between them
-	settled wal.Offset
-	bytes   int64 // of the unsettled runs
+	flights []*flight // unsettled runs and some settled behind them, by offset
+	bytes   int64     // of the unsettled runs
 }
 
-// flight is one run of records on its way.
+// flight is one run of a lane's records on its way: those of a batch.
 type flight struct {
+	first   wal.Offset
 	last    wal.Offset
 	oldest  time.Time // when its first record was received
 	bytes   int64
-	settled bool
-
-	reserved int64 // bytes held of the flusher's bound; the worker's
+	pending int // what is to be settled: the batch itself, and each document that is held back; under the tracker's mu
 }
 
-// begin adds the run that follows the last one begun.
+// begin adds the run that follows the last one begun. It grows until its batch is sealed.
 func (t *tracker) begin(f *flight) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	f.pending = 1
 	t.flights = append(t.flights, f)
-	t.bytes += f.bytes
 }
 
-// settle marks a run as settled and moves the watermark as far as that allows.
-func (t *tracker) settle(f *flight) {
+// grow takes note of one more record of the run begun last.
+func (t *tracker) grow(f *flight, last wal.Offset, bytes int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.settled = true
-	t.bytes -= f.bytes
-	n := 0
-	for n < len(t.flights) && t.flights[n].settled {
-		t.settled = t.flights[n].last
-		n++
+	f.last = last
+	f.bytes += int64(bytes)
+	t.bytes += int64(bytes)
+}
+
+// hold says that n documents of a run are settled apart from its batch.
+func (t *tracker) hold(f *flight, n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.pending += n
+}
+
+// settle says that n parts of a run are settled: its batch, or documents that were held back.
+func (t *tracker) settle(f *flight, n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.pending -= n
+	if f.pending > 0 {
+		return
 	}
-	t.flights = append(t.flights[:0], t.flights[n:]...)
+	t.bytes -= f.bytes
+	done := 0
+	for done < len(t.flights) && t.flights[done].pending == 0 {
+		done++
+	}
+	t.flights = append(t.flights[:0], t.flights[done:]...)
 }
 
-// watermark returns the offset up to which everything is settled.
-func (t *tracker) watermark() wal.Offset {
+// watermark returns the offset up to which everything is settled. passed is an offset up to which all
+// records of the lane had been begun before the call.
+func (t *tracker) watermark(passed wal.Offset) wal.Offset {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.settled
+	if len(t.flights) > 0 {
+		return min(passed, t.flights[0].first-1)
+	}
+	return passed
 }
 
 // load returns how many runs and bytes are on their way, and when the oldest unsettled record was
@@ -60,7 +80,7 @@ func (t *tracker) load() (runs int, bytes int64, oldest time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, f := range t.flights {
-		if !f.settled {
+		if f.pending > 0 {
 			runs++
 		}
 	}

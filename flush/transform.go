@@ -11,13 +11,11 @@ import (
 )
 
 // transform makes documents, or letters, of every record of the batch that is not settled yet.
-func (f *Flusher) transform(ctx context.Context, b *batch) error {
+func (l *lane) transform(ctx context.Context, b *batch) error {
 	for i := range b.records {
 		rec := &b.records[i]
-		stream, declared := f.opts.Streams[rec.Stream]
+		_, declared := l.f.byName[rec.Stream]
 		switch {
-		case rec.Flags&wal.FlagDamaged == 0 && declared && rec.Offset <= stream.Settled:
-			continue
 		case rec.Flags&wal.FlagDamaged != 0:
 			b.letters = append(b.letters, damageLetter(rec))
 		case rec.Flags&wal.FlagRejected != 0:
@@ -26,7 +24,7 @@ func (f *Flusher) transform(ctx context.Context, b *batch) error {
 			err := &TransformError{Type: "unknown_stream", Message: "stream " + rec.Stream + " is not declared"}
 			b.letters = append(b.letters, transformLetter(rec, err))
 		default:
-			if err := f.transformEvent(ctx, b, rec, &stream); err != nil {
+			if err := l.transformEvent(ctx, b, rec); err != nil {
 				return err
 			}
 		}
@@ -35,16 +33,16 @@ func (f *Flusher) transform(ctx context.Context, b *batch) error {
 }
 
 // transformEvent adds the documents of one event to the batch, or its letter.
-func (f *Flusher) transformEvent(ctx context.Context, b *batch, rec *wal.Record, stream *Stream) error {
+func (l *lane) transformEvent(ctx context.Context, b *batch, rec *wal.Record) error {
 	var known []uint32
-	if rec.Offset <= f.opts.Redelivered {
+	if rec.Offset <= l.f.opts.Redelivered {
 		var err error
-		if known, err = f.known(ctx, rec); err != nil {
+		if known, err = l.f.known(ctx, rec); err != nil {
 			return err
 		}
 	}
 	start := len(b.docs)
-	failed, err := f.documents(ctx, b, rec, stream)
+	failed, err := l.documents(ctx, b, rec)
 	switch {
 	case err != nil:
 		return err
@@ -62,8 +60,8 @@ func (f *Flusher) transformEvent(ctx context.Context, b *batch, rec *wal.Record,
 
 // documents appends the record's documents to the batch. A TransformError is returned as failed; err
 // means that the event could not be tried.
-func (f *Flusher) documents(ctx context.Context, b *batch, rec *wal.Record, stream *Stream) (failed *TransformError, err error) {
-	start := len(b.docs)
+func (l *lane) documents(ctx context.Context, b *batch, rec *wal.Record) (failed *TransformError, err error) {
+	start, stream := len(b.docs), &l.stream
 	if stream.Transformer == nil {
 		b.docs = append(b.docs, Document{Source: rec.Payload})
 	} else {
@@ -94,7 +92,7 @@ func asTransformError(err error) (*TransformError, error) {
 
 // known asks the dead letters which documents of a record they have had, until they answer.
 func (f *Flusher) known(ctx context.Context, rec *wal.Record) ([]uint32, error) {
-	wait := f.newBackOff()
+	wait := f.opts.retryPauses()
 	for {
 		ordinals, err := f.opts.DeadLetters.Known(rec.Epoch, rec.Offset)
 		if err == nil {

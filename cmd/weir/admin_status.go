@@ -122,7 +122,7 @@ func (a *admin) status() *statusReport {
 	}
 	if a.online() {
 		fl := a.flusher.Status()
-		st.Flush, st.Lag, st.Destination = &fl, fl.Lag, fl.Destination
+		st.Flush, st.Lag, st.Destination = &fl, fl.Lag, a.destinations(&fl)
 		st.UptimeSeconds = now.Sub(a.started).Seconds()
 	}
 	a.judge(st)
@@ -139,6 +139,15 @@ func (a *admin) lastHome() (*checkpoint.Home, string) {
 		return nil, ""
 	}
 	return &last, elsewhere(last, currentHome(a.cfg.DataDir, a.now()))
+}
+
+// destinations names where documents go.
+func (a *admin) destinations(fl *flush.Status) string {
+	names := make([]string, len(fl.Destinations))
+	for i := range fl.Destinations {
+		names[i] = fl.Destinations[i].Name
+	}
+	return strings.Join(names, " and ")
 }
 
 // destinationName says where documents go when no sink is open to ask.

@@ -95,7 +95,6 @@ type service struct {
 	*parts
 	log     *wal.Log
 	flusher *flush.Flusher
-	reader  *wal.Reader
 	ingest  *ingest.Server
 	admin   *adminServer
 	reserve *reserve
@@ -214,18 +213,15 @@ func (s *service) buildFlusher() error {
 		return err
 	}
 	streams := map[string]flush.Stream{}
-	least := s.log.DurableOffset()
 	for name, offset := range settled {
-		streams[name] = flush.Stream{Transformer: s.transformer(name), Route: s.route(name), Settled: offset}
-		least = min(least, offset)
+		streams[name] = flush.Stream{Sink: s.sink, Transformer: s.transformer(name), Route: s.route(name), Settled: offset}
 	}
-	s.reader = s.log.NewReader(least + 1)
 	f := &s.cfg.Flush
 	s.flusher = flush.New(flush.Options{
-		Source: s.reader, Sink: s.sink, Checkpoint: &reservedCheckpoint{Checkpoint: durableCheckpoint{s.db, s.log}, reserve: s.reserve}, DeadLetters: &reservedLetters{DeadLetters: s.letters, reserve: s.reserve}, Streams: streams,
-		Epoch: s.log.Epoch(), Settled: least, Redelivered: s.log.DurableOffset(), Durable: s.log.DurableOffset, Settle: s.settle,
+		Open: func(from wal.Offset) flush.Source { return s.log.NewReader(from) }, Checkpoint: &reservedCheckpoint{Checkpoint: durableCheckpoint{s.db, s.log}, reserve: s.reserve}, DeadLetters: &reservedLetters{DeadLetters: s.letters, reserve: s.reserve}, Streams: streams,
+		Epoch: s.log.Epoch(), Redelivered: s.log.DurableOffset(), Durable: s.log.DurableOffset, Settle: s.settle,
 		BatchBytes: int(f.BatchBytes), BatchEvents: f.BatchEvents, Linger: f.Linger.Std(), MaxInFlightBytes: int64(f.MaxInFlightBytes),
-		Workers: f.Workers, RetryMin: f.RetryMin.Std(), RetryMax: f.RetryMax.Std(),
+		MaxInFlight: f.Workers, RetryMin: f.RetryMin.Std(), RetryMax: f.RetryMax.Std(),
 		Logger: s.logger.With("component", "flush"), Metrics: flush.NewMetrics(s.registry),
 	})
 	return nil
@@ -281,7 +277,7 @@ func (s *service) run(ctx context.Context) error {
 	letters.stop(deadline)  // the flusher was the last to put
 	refused.stop(deadline)
 	admin.stop(deadline) // last, so that people can watch
-	err := errors.Join(failed, r.errors(), s.reader.Close(), s.storeEnd(), s.close())
+	err := errors.Join(failed, r.errors(), s.storeEnd(), s.close())
 	if err == nil {
 		st := s.flusher.Status()
 		s.logger.Info("stopped", "settled_offset", st.Settled, "unsettled_records", st.Lag)

@@ -34,7 +34,6 @@ type modelLife struct {
 	db      *checkpoint.DB
 	letters *deadletter.Store
 	flusher *flush.Flusher
-	reader  *wal.Reader
 	tail    *wal.Reader // one that stays open, besides the flusher's
 	service *service    // for what it does after a checkpoint and at its end
 	ran     []*modelRun // in the order in which serve stops them
@@ -119,13 +118,13 @@ func startModelLife(dir string, disk *modelDisk, sink *modelSink, sizes modelSiz
 	if err != nil {
 		return nil, err
 	}
-	l.reader, l.tail = l.log.NewReader(settled["default"]+1), l.log.NewReader(0)
+	l.tail = l.log.NewReader(0)
 	l.service = &service{parts: &parts{letters: l.letters, db: l.db, logger: logger}, log: l.log, reserve: &reserve{logger: logger, held: true}}
 	l.flusher = flush.New(flush.Options{
-		Source: l.reader, Sink: lifeSink{sink, l}, Checkpoint: lifeCheckpoint{durableCheckpoint{l.db, l.log}, l}, DeadLetters: lifeLetters{l.letters, l},
-		Streams: map[string]flush.Stream{"default": {Transformer: modelTransformer{}, Route: flush.Route{Index: "logs"}, Settled: settled["default"]}},
-		Epoch:   l.log.Epoch(), Settled: settled["default"], Redelivered: l.log.DurableOffset(), Durable: l.log.DurableOffset, Settle: l.settle,
-		BatchEvents: 3, Workers: 3, Linger: time.Millisecond, RetryMin: time.Millisecond, RetryMax: 8 * time.Millisecond, CheckpointEvery: 50 * time.Millisecond,
+		Open: func(from wal.Offset) flush.Source { return l.log.NewReader(from) }, Checkpoint: lifeCheckpoint{durableCheckpoint{l.db, l.log}, l}, DeadLetters: lifeLetters{l.letters, l},
+		Streams: map[string]flush.Stream{"default": {Sink: lifeSink{sink, l}, Transformer: modelTransformer{}, Route: flush.Route{Index: "logs"}, Settled: settled["default"]}},
+		Epoch:   l.log.Epoch(), Redelivered: l.log.DurableOffset(), Durable: l.log.DurableOffset, Settle: l.settle,
+		BatchEvents: 3, MaxInFlight: 3, Linger: time.Millisecond, RetryMin: time.Millisecond, RetryMax: 8 * time.Millisecond, CheckpointEvery: 50 * time.Millisecond,
 	})
 	l.ran = []*modelRun{log, l.run(l.flusher.Run), letters}
 	return l, nil
@@ -175,10 +174,8 @@ func (l *modelLife) stopAll() error {
 	for _, r := range l.ran {
 		errs = append(errs, r.stop())
 	}
-	for _, r := range []*wal.Reader{l.reader, l.tail} {
-		if r != nil {
-			errs = append(errs, r.Close())
-		}
+	if l.tail != nil {
+		errs = append(errs, l.tail.Close())
 	}
 	return errors.Join(append(errs, l.db.Close())...)
 }

@@ -1,0 +1,249 @@
+package flush
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// State says how a destination, or a stream's own index, takes documents.
+type State string
+
+// The states.
+const (
+	StateOK        State = "ok"
+	StateSlow      State = "slow"      // answers take much longer than they used to
+	StateRejecting State = "rejecting" // it says that it has too much to do
+	StateDown      State = "down"      // no answer, or none that says what became of the documents
+	StateParked    State = "parked"    // nothing is taken until an operator acts; it is asked now and then
+)
+
+// States lists all states, for metrics.
+var States = []State{StateOK, StateSlow, StateRejecting, StateDown, StateParked}
+
+// standing is a state with its history. Safe for concurrent use.
+type standing struct {
+	name   string // of what, for the log
+	logger *slog.Logger
+
+	mu    sync.Mutex
+	state State
+	since time.Time
+	last  time.Time // when something that is not ok was seen last
+	why   string
+	tries int // failures since
+}
+
+// begin makes the state ok.
+func (s *standing) begin(name string, logger *slog.Logger) {
+	s.name, s.logger, s.state, s.since = name, logger, StateOK, time.Now().UTC()
+}
+
+// settleTime is how long rejecting and slow last after the last sign of them: they come and go from request to request,
+// and one line in the log says it.
+const settleTime = 10 * time.Second
+
+// become notes what a request told. A line is logged when the state changes.
+func (s *standing) become(state State, why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now().UTC()
+	if state == StateOK && (s.state == StateRejecting || s.state == StateSlow) && now.Sub(s.last) < settleTime {
+		return
+	}
+	if state == StateSlow && s.state == StateRejecting {
+		return // says more
+	}
+	if state != StateOK {
+		s.last, s.why = now, why
+		s.tries++
+	}
+	if state == s.state {
+		return
+	}
+	was, lasted := s.state, now.Sub(s.since).Round(time.Millisecond)
+	s.state, s.since = state, now
+	switch state {
+	case StateOK:
+		s.logger.Info("takes documents again", "destination", s.name, "was", was, "for", lasted, "attempts", s.tries, "why", s.why)
+		s.tries = 0
+	case StateParked:
+		s.logger.Error("takes nothing until somebody acts; it is asked now and then, nothing is lost, and other streams go on", "destination", s.name, "why", why)
+	case StateSlow:
+		s.logger.Info("answers take long; fewer requests at a time", "destination", s.name, "why", why)
+	default:
+		s.logger.Warn("does not take documents; they are sent again until it does", "destination", s.name, "state", state, "error", why)
+	}
+}
+
+// Condition is a state for people: since when, and why where it is not ok.
+type Condition struct {
+	State    State     `json:"state"`
+	Since    time.Time `json:"since,omitzero"`
+	Last     time.Time `json:"last,omitzero"` // when it was seen last
+	Why      string    `json:"why,omitempty"`
+	Attempts int       `json:"attempts,omitempty"` // that failed since
+}
+
+func (s *standing) condition() Condition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := Condition{State: s.state, Since: s.since}
+	if s.state != StateOK {
+		c.Last, c.Why, c.Attempts = s.last, s.why, s.tries
+	}
+	return c
+}
+
+// destination is a sink with what is known of how it takes documents. Streams with the same sink share it.
+type destination struct {
+	sink     Sink
+	name     string // of the sink; with a number where two have the same
+	gate     gate
+	limiter  *limiter
+	standing standing
+	retries  func() *backoff.ExponentialBackOff
+	parks    func() *backoff.ExponentialBackOff
+	fullSize int // bytes from which a request's time says something
+	metrics  *Metrics
+}
+
+func newDestination(sink Sink, name string, opts *Options) *destination {
+	d := &destination{
+		sink: sink, name: name,
+		limiter:  newLimiter(opts.MaxInFlight),
+		retries:  opts.retryPauses,
+		parks:    opts.parkPauses,
+		fullSize: opts.BatchBytes / 4,
+		metrics:  opts.Metrics,
+	}
+	d.standing.begin(name, opts.Logger)
+	return d
+}
+
+// turn waits until the destination may be sent a request: while it takes nothing, one of all who wait asks it
+// now and then (probe). send has to follow. waiting ends the waiting while it takes nothing, ctx all of it.
+func (d *destination) turn(ctx, waiting context.Context) (probe bool, err error) {
+	if probe, err = d.gate.pass(waiting); err != nil {
+		return false, err
+	}
+	if err := d.limiter.acquire(ctx); err != nil {
+		d.gate.giveUp(probe)
+		return false, err
+	}
+	return probe, nil
+}
+
+// send makes one request, and learns from it. An error is ctx's, or that of the request.
+func (d *destination) send(ctx context.Context, probe bool, docs []Document) ([]Outcome, error) {
+	r := reply{sent: time.Now(), bytes: sourceBytes(docs)}
+	outcomes, err := d.sink.Send(ctx, docs)
+	if err == nil && len(outcomes) != len(docs) {
+		err = fmt.Errorf("%d outcomes for %d documents", len(outcomes), len(docs)) // a sink that breaks its contract
+	}
+	r.took = time.Since(r.sent)
+	r.full = r.bytes >= d.fullSize
+	d.metrics.bulk(r.took, len(docs))
+	if ctx.Err() != nil {
+		d.limiter.release(time.Now(), r)
+		d.gate.giveUp(probe)
+		return nil, ctx.Err()
+	}
+	d.learn(r, outcomes, err, probe)
+	return outcomes, err
+}
+
+// learn draws the conclusions of one answer.
+func (d *destination) learn(r reply, outcomes []Outcome, err error, probe bool) {
+	var re *RequestError
+	errors.As(err, &re)
+	rejected := allRejected(outcomes)
+	r.rejected = err != nil && (re == nil || !re.Split()) || firstRejected(outcomes) != nil
+	slow := d.limiter.release(time.Now(), r)
+	switch {
+	case err != nil && re != nil && re.Split():
+		d.gate.open() // it answers, and says what is wrong
+		d.standing.become(StateOK, "")
+	case err != nil && re != nil && re.Parked():
+		d.gate.close(d.parks, probe, 0)
+		d.standing.become(StateParked, err.Error())
+	case err != nil && re != nil:
+		d.gate.close(d.retries, probe, re.RetryAfter)
+		state := StateDown
+		if re.Status == 429 {
+			state = StateRejecting
+		}
+		d.standing.become(state, err.Error())
+	case err != nil:
+		d.gate.close(d.retries, probe, 0)
+		d.standing.become(StateDown, err.Error())
+	case rejected != nil:
+		d.gate.close(d.retries, probe, 0)
+		d.standing.become(StateRejecting, rejected.describe())
+	default:
+		d.gate.open()
+		d.answered(outcomes, slow, r.took)
+	}
+}
+
+// answered notes the state that a request tells of which went through, in parts at least.
+func (d *destination) answered(outcomes []Outcome, slow bool, took time.Duration) {
+	switch rejected := firstRejected(outcomes); {
+	case rejected != nil:
+		d.standing.become(StateRejecting, rejected.describe())
+	case slow || took > slowAnswer:
+		d.standing.become(StateSlow, fmt.Sprintf("the last answer took %s", took.Round(time.Millisecond)))
+	default:
+		d.standing.become(StateOK, "")
+	}
+}
+
+// firstRejected returns the outcome of a document for which the destination had too much to do; nil when there is none.
+func firstRejected(outcomes []Outcome) *Outcome {
+	for i := range outcomes {
+		if outcomes[i].Verdict == Retry && outcomes[i].Status == 429 {
+			return &outcomes[i]
+		}
+	}
+	return nil
+}
+
+// allRejected returns an outcome when the destination had too much to do for every document.
+func allRejected(outcomes []Outcome) *Outcome {
+	for i := range outcomes {
+		if outcomes[i].Verdict != Retry || outcomes[i].Status != 429 {
+			return nil
+		}
+	}
+	return firstRejected(outcomes)
+}
+
+// slowAnswer is what nobody calls quick, however slow the destination has always been.
+const slowAnswer = 20 * time.Second
+
+// DestinationStatus is a snapshot of a destination.
+type DestinationStatus struct {
+	Name string `json:"name"`
+	Condition
+	Limit    int `json:"limit"`     // requests at a time that it is sent now
+	InFlight int `json:"in_flight"` // requests under way
+}
+
+func (d *destination) status() DestinationStatus {
+	st := DestinationStatus{Name: d.name, Condition: d.standing.condition()}
+	st.Limit, st.InFlight = d.limiter.load()
+	return st
+}
+
+func sourceBytes(docs []Document) int {
+	n := 0
+	for i := range docs {
+		n += len(docs[i].Source)
+	}
+	return n
+}
