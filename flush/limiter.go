@@ -40,6 +40,9 @@ func newLimiter(most int) *limiter {
 
 // acquire waits for a turn.
 func (l *limiter) acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	if len(l.waiting) == 0 && l.inFlight < int(l.limit) {
 		l.inFlight++

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/weirlog/weir/wal"
@@ -20,6 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // scriptedSink stores documents by id and answers as its script says.
 type scriptedSink struct {
+	name   string // "" is "scripted"
 	mu     sync.Mutex
 	stored map[string]string
 	sent   map[string][]string // every body that was sent, by id
@@ -30,7 +32,12 @@ type scriptedSink struct {
 
 var _ Sink = (*scriptedSink)(nil)
 
-func (s *scriptedSink) Name() string { return "scripted" }
+func (s *scriptedSink) Name() string {
+	if s.name == "" {
+		return "scripted"
+	}
+	return s.name
+}
 
 func (s *scriptedSink) Send(_ context.Context, docs []Document) ([]Outcome, error) {
 	s.mu.Lock()
@@ -150,6 +157,8 @@ func (f funcTransformer) Transform(_ context.Context, rec *wal.Record) ([]Docume
 	return f(rec)
 }
 func (f funcTransformer) Version() string { return "v1" }
+
+func newTestMetrics() *Metrics { return NewMetrics(prometheus.NewRegistry()) }
 
 // rig is a flusher over a real log.
 type rig struct {

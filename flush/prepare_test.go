@@ -1,6 +1,7 @@
 package flush
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -75,6 +76,49 @@ func TestKey_RoundTrip(t *testing.T) {
 	for _, s := range []string{"", "x", "0123456789abcdef", "0123456789abcdef-0", "0123456789abcdef-1-x", "0123456789abcdeg-1-0", "0123456789abcdef-1-2-3", "0000000000000000-1-0"} {
 		if k, err := ParseKey(s); err == nil {
 			t.Errorf("%q parses as %+v", s, k)
+		}
+	}
+}
+
+func TestRoute_Prepare_Routing(t *testing.T) {
+	received := time.Date(2026, 3, 1, 23, 30, 0, 0, time.FixedZone("west", -2*3600)) // the 2nd in UTC
+	for name, tc := range map[string]struct {
+		route    Route
+		doc      Document
+		index    string
+		pipeline string
+		id       string
+		op       Op
+		chosen   bool
+		fault    string // type of the TransformError
+	}{
+		"as configured":                         {route: Route{Index: "logs-{stream}"}, index: "logs-y2006", id: "00000000000000ab-7"},
+		"a day":                                 {route: Route{Index: "logs-{stream}-2006.01.02"}, index: "logs-y2006-2026.03.02", id: "00000000000000ab-7"},
+		"an hour, with dashes":                  {route: Route{Index: "logs-2006-01-02-15"}, index: "logs-2026-03-02-01", id: "00000000000000ab-7"},
+		"a month, and the stream behind it":     {route: Route{Index: "2006.01-{stream}"}, index: "2026.03-y2006", id: "00000000000000ab-7"},
+		"chosen by the script":                  {route: Route{Index: "a", AllowedIndices: []string{"logs-*"}}, doc: Document{Index: "logs-x"}, index: "logs-x", id: "00000000000000ab-7", chosen: true},
+		"chosen, and what is configured anyway": {route: Route{Index: "logs-2006"}, doc: Document{Index: "logs-2026"}, index: "logs-2026", id: "00000000000000ab-7"},
+		"chosen and not allowed":                {route: Route{Index: "a", AllowedIndices: []string{"logs-*"}}, doc: Document{Index: "secrets"}, fault: "index_not_allowed"},
+		"a configured pipeline":                 {route: Route{Index: "a", Pipeline: "p"}, index: "a", pipeline: "p", id: "00000000000000ab-7"},
+		"a chosen pipeline":                     {route: Route{Index: "a", Pipeline: "p"}, doc: Document{Pipeline: "q"}, index: "a", pipeline: "q", id: "00000000000000ab-7", chosen: true},
+		"op index":                              {route: Route{Index: "a", Op: OpIndex}, index: "a", id: "00000000000000ab-7", op: OpIndex},
+		"no ids":                                {route: Route{Index: "a", IDs: IDNone}, index: "a"},
+		"no ids, and the script gives one":      {route: Route{Index: "a", IDs: IDNone}, doc: Document{ID: "mine"}, index: "a", id: "mine"},
+		"the field's id":                        {route: Route{Index: "a", IDs: IDField, IDField: "uuid"}, index: "a", id: "u-1"},
+		"no field, no document":                 {route: Route{Index: "a", IDs: IDField, IDField: "nothing"}, fault: "id_missing"},
+		"no field, and auto":                    {route: Route{Index: "a", IDs: IDAuto, IDField: "nothing"}, index: "a", id: "00000000000000ab-7"},
+	} {
+		rec := &wal.Record{Epoch: 0xab, Offset: 7, Count: 1, Stream: "y2006", ReceivedAt: received, Payload: []byte(`{"uuid":"u-1"}`)}
+		docs := []Document{tc.doc}
+		docs[0].Source = rec.Payload
+		err := tc.route.Prepare(&Arena{}, rec, docs)
+		var fault *TransformError
+		if errors.As(err, &fault) != (tc.fault != "") || fault != nil && fault.Type != tc.fault {
+			t.Errorf("%s: error %v, want %q", name, err, tc.fault)
+		}
+		d := docs[0]
+		if err == nil && (d.Index != tc.index || d.Pipeline != tc.pipeline || d.ID != tc.id || d.Op != tc.op || d.Chosen != tc.chosen) {
+			t.Errorf("%s: %+v", name, d)
 		}
 	}
 }
