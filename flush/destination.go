@@ -167,8 +167,9 @@ func (d *destination) learn(r reply, outcomes []Outcome, err error, probe bool) 
 	slow := d.limiter.release(time.Now(), r)
 	switch {
 	case err != nil && re != nil && re.Split():
-		d.gate.open() // it answers, and says what is wrong
-		d.standing.become(StateOK, "")
+		if d.gate.open(probe) { // it answers, and says what is wrong
+			d.standing.become(StateOK, "")
+		}
 	case err != nil && re != nil && re.Parked():
 		d.gate.close(d.parks, probe, 0)
 		d.standing.become(StateParked, err.Error())
@@ -186,8 +187,9 @@ func (d *destination) learn(r reply, outcomes []Outcome, err error, probe bool) 
 		d.gate.close(d.retries, probe, 0)
 		d.standing.become(StateRejecting, rejected.describe())
 	default:
-		d.gate.open()
-		d.answered(outcomes, slow, r.took)
+		if d.gate.open(probe) {
+			d.answered(outcomes, slow, r.took)
+		}
 	}
 }
 

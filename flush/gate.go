@@ -90,16 +90,20 @@ func (g *gate) giveUp(probe bool) {
 	g.changeLocked()
 }
 
-// open lets everybody through. It reports whether the gate was shut.
-func (g *gate) open() bool {
+// open lets everybody through after a success, and reports whether the gate is open now. Where it is shut only the one who
+// asked opens it: what was under way when it was shut says nothing new, and must not cut a Retry-After short.
+func (g *gate) open(probe bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	was := g.shut
-	g.shut, g.probing = false, false
-	if was {
-		g.changeLocked()
+	if !g.shut {
+		return true
 	}
-	return was
+	if !probe {
+		return false
+	}
+	g.shut, g.probing = false, false
+	g.changeLocked()
+	return true
 }
 
 func (g *gate) isShut() bool {

@@ -143,10 +143,10 @@ func TestFlusher_DeadDestinationOfOneStream_DoesNotStopAnother(t *testing.T) {
 				t.Errorf("destination %s is %s, want %s", d.Name, d.State, want)
 			}
 		}
-		if got := b.check.offsets["default"]; got < 3900 {
+		if got := b.check.of("default"); got < 3900 {
 			t.Errorf("checkpoint of the other stream is %d", got)
 		}
-		if got := b.check.offsets["audit"]; got != 0 {
+		if got := b.check.of("audit"); got != 0 {
 			t.Errorf("checkpoint of the dead stream is %d", got)
 		}
 		trouble.set(nil, nil)
@@ -186,8 +186,8 @@ func TestFlusher_DeadDestination_IsNotHammered(t *testing.T) {
 				t.Errorf("%s: %+v", name, d)
 			}
 			trouble.set(nil, nil)
-			if !b.settled(2*time.Minute) || b.sink.storedCount() != 500 || len(b.letters.letters) != 0 {
-				t.Errorf("%s: %d stored, %d letters", name, b.sink.storedCount(), len(b.letters.letters))
+			if !b.settled(2*time.Minute) || b.sink.storedCount() != 500 || b.letters.count() != 0 {
+				t.Errorf("%s: %d stored, %d letters", name, b.sink.storedCount(), b.letters.count())
 			}
 		})
 	}
@@ -254,8 +254,8 @@ func TestFlusher_OwnIndexBlocked_ParksTheStreamOnly(t *testing.T) {
 			}
 		}
 		trouble.set(nil, nil)
-		if !b.settled(2*time.Minute) || b.sink.storedCount() != 1000 || len(b.letters.letters) != 0 {
-			t.Errorf("%d stored, %d letters, %+v", b.sink.storedCount(), len(b.letters.letters), b.f.Status())
+		if !b.settled(2*time.Minute) || b.sink.storedCount() != 1000 || b.letters.count() != 0 {
+			t.Errorf("%d stored, %d letters, %+v", b.sink.storedCount(), b.letters.count(), b.f.Status())
 		}
 	})
 }
@@ -289,8 +289,8 @@ func TestFlusher_ChosenIndexBlocked_DoesNotHoldTheStreamUp(t *testing.T) {
 			if n := b.sink.storedCount(); n != 800 {
 				t.Errorf("%s: %d of 800 others are stored", name, n)
 			}
-			if st := b.f.Status(); st.Streams[0].Held != 200 || st.Streams[0].State != StateOK || len(b.letters.letters) != 0 || st.Settled != 0 {
-				t.Errorf("%s: %+v, %d letters", name, st.Streams[0], len(b.letters.letters))
+			if st := b.f.Status(); st.Streams[0].Held != 200 || st.Streams[0].State != StateOK || b.letters.count() != 0 || st.Settled != 0 {
+				t.Errorf("%s: %+v, %d letters", name, st.Streams[0], b.letters.count())
 			}
 			if lifted {
 				trouble.set(nil, nil)
@@ -300,10 +300,10 @@ func TestFlusher_ChosenIndexBlocked_DoesNotHoldTheStreamUp(t *testing.T) {
 			if !lifted {
 				stored, letters = 800, 200
 			}
-			if st := b.f.Status(); b.sink.storedCount() != stored || len(b.letters.letters) != letters || st.Lag != 0 || st.Streams[0].Held != 0 || st.Streams[0].HeldBytes != 0 {
-				t.Errorf("%s: %d stored, %d letters, %+v", name, b.sink.storedCount(), len(b.letters.letters), st)
+			if st := b.f.Status(); b.sink.storedCount() != stored || b.letters.count() != letters || st.Lag != 0 || st.Streams[0].Held != 0 || st.Streams[0].HeldBytes != 0 {
+				t.Errorf("%s: %d stored, %d letters, %+v", name, b.sink.storedCount(), b.letters.count(), st)
 			}
-			for key, l := range b.letters.letters {
+			for key, l := range b.letters.all() {
 				if key.Offset%5 != 0 || l.Status != 403 || l.Index != "logs-chosen" || string(l.Event) != fmt.Sprintf(`{"n":%d}`, key.Offset-1) || string(l.Document) != string(l.Event) {
 					t.Fatalf("letter %+v", l)
 				}
@@ -324,8 +324,8 @@ func TestFlusher_ChosenIndexBlocked_HoldIsBounded(t *testing.T) {
 		b.append("default", 1000)
 		time.Sleep(30 * time.Second)
 		st := b.f.Status().Streams[0]
-		if st.HeldBytes > 2000 || st.Held == 0 || st.Held+len(b.letters.letters) != 1000 {
-			t.Errorf("%+v, %d letters", st, len(b.letters.letters))
+		if st.HeldBytes > 2000 || st.Held == 0 || st.Held+b.letters.count() != 1000 {
+			t.Errorf("%+v, %d letters", st, b.letters.count())
 		}
 	})
 }
@@ -352,8 +352,8 @@ func TestFlusher_Straggler_KeepsNoWorker(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 		trouble.set(nil, nil)
-		if !b.settled(2*time.Minute) || b.sink.storedCount() != 100 || len(b.letters.letters) != 0 {
-			t.Errorf("%d stored, %d letters", b.sink.storedCount(), len(b.letters.letters))
+		if !b.settled(2*time.Minute) || b.sink.storedCount() != 100 || b.letters.count() != 0 {
+			t.Errorf("%d stored, %d letters", b.sink.storedCount(), b.letters.count())
 		}
 	})
 }
@@ -389,10 +389,10 @@ func TestFlusher_GivesUp_OnlyWhenItIsToldTo(t *testing.T) {
 		}, func(b *bubble) {
 			b.appendNow(50)
 			time.Sleep(20 * time.Minute)
-			if len(b.letters.letters) != tt.letters {
-				t.Errorf("%s: %d letters, want %d", name, len(b.letters.letters), tt.letters)
+			if b.letters.count() != tt.letters {
+				t.Errorf("%s: %d letters, want %d", name, b.letters.count(), tt.letters)
 			}
-			for _, l := range b.letters.letters {
+			for _, l := range b.letters.all() {
 				if !strings.Contains(l.Reason, tt.reason) || l.Stage != StageIndex || l.Attempts < 1 {
 					t.Fatalf("%s: letter %+v", name, l)
 				}
@@ -419,8 +419,8 @@ func TestFlusher_MaxAge_LeavesABacklogAlone(t *testing.T) {
 		cancel()
 		<-b.done
 		b.done <- nil
-		if b.sink.storedCount() != 50 || len(b.letters.letters) != 0 {
-			t.Errorf("%d stored, %d letters", b.sink.storedCount(), len(b.letters.letters))
+		if b.sink.storedCount() != 50 || b.letters.count() != 0 {
+			t.Errorf("%d stored, %d letters", b.sink.storedCount(), b.letters.count())
 		}
 	})
 }

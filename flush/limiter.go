@@ -18,7 +18,7 @@ type limiter struct {
 	inFlight int
 	waiting  []chan struct{} // first come, first served; closed when its turn has come
 	cutAt    time.Time       // requests sent before say nothing new
-	best     float64         // seconds a byte when the destination has little to do; forgets slowly
+	best     float64         // seconds a byte when the destination has little to do
 	recent   float64         // seconds a byte of late
 }
 
@@ -28,10 +28,10 @@ const (
 	slowFactor = 3
 	slowCut    = 0.9
 	rejectCut  = 0.5
-	// How fast the averages follow: recent within a few requests, best within some hundreds, because an index that
-	// grows gets slower without being overloaded.
+	// How fast the averages follow. best rises only while requests go one by one: what is slow then is the server itself, which
+	// may have got slower since; more at a time tell nothing of that.
 	recentWeight = 0.25
-	bestWeight   = 0.005
+	bestWeight   = 0.05
 )
 
 func newLimiter(most int) *limiter {
@@ -114,9 +114,10 @@ func (l *limiter) slowLocked(r *reply) bool {
 		l.best, l.recent = cost, cost
 	}
 	l.recent += (cost - l.recent) * recentWeight
-	if cost < l.best {
+	switch {
+	case cost < l.best:
 		l.best = cost
-	} else {
+	case l.limit < 2:
 		l.best += (cost - l.best) * bestWeight
 	}
 	return l.recent > slowFactor*l.best

@@ -98,6 +98,12 @@ func (c *memoryCheckpoint) Load(stream string) (wal.Offset, error) {
 	return c.offsets[stream], nil
 }
 
+func (c *memoryCheckpoint) of(stream string) wal.Offset {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.offsets[stream]
+}
+
 func (c *memoryCheckpoint) Advance(_ wal.Epoch, offsets map[string]wal.Offset) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,6 +140,14 @@ func (m *memoryLetters) Put(_ context.Context, letters []Letter) error {
 		}
 	}
 	return nil
+}
+
+func (m *memoryLetters) count() int { return len(m.all()) }
+
+func (m *memoryLetters) all() map[Key]Letter {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.letters)
 }
 
 func (m *memoryLetters) Known(epoch wal.Epoch, offset wal.Offset) ([]uint32, error) {

@@ -80,11 +80,12 @@ func TestLimiter_FindsWhatTheServerTakes(t *testing.T) {
 		max, width, queue int
 		low, high         int // limit at the end
 		share             int // of 100, of what the server could have served
+		rejects           int // of 100 served, at the most
 	}{
-		"a wide server is used up to the most":            {max: 8, width: 100, queue: 100, low: 8, high: 8, share: 95},
-		"a narrow one with a long queue is not swamped":   {max: 32, width: 4, queue: 1000, low: 4, high: 16, share: 95},
-		"one that rejects is used well and rejects few":   {max: 32, width: 6, queue: 0, low: 2, high: 8, share: 60},
-		"one at a time is all that a tiny server takes":   {max: 8, width: 1, queue: 1, low: 1, high: 3, share: 80},
+		"a wide server is used up to the most":            {max: 8, width: 100, queue: 100, low: 8, high: 8, share: 95, rejects: 1},
+		"a narrow one with a long queue is not swamped":   {max: 32, width: 4, queue: 1000, low: 4, high: 16, share: 95, rejects: 1},
+		"one that rejects is used well and rejects few":   {max: 32, width: 6, queue: 0, low: 2, high: 8, share: 60, rejects: 10},
+		"one at a time is all that a tiny server takes":   {max: 8, width: 1, queue: 1, low: 1, high: 3, share: 80, rejects: 50},
 		"a most of one stays one, whatever is said":       {max: 1, width: 4, queue: 4, low: 1, high: 1, share: 20},
 		"a server that takes nothing is asked one by one": {max: 8, width: 0, queue: 0, low: 1, high: 1},
 	} {
@@ -98,7 +99,7 @@ func TestLimiter_FindsWhatTheServerTakes(t *testing.T) {
 			if could := min(tt.width, tt.max) * 600; s.served*100 < could*tt.share {
 				t.Errorf("%s: %d served of %d", name, s.served, could)
 			}
-			if tt.width > 0 && s.rejected > s.served/10 {
+			if tt.width > 0 && s.rejected*100 > s.served*tt.rejects {
 				t.Errorf("%s: %d rejected, %d served", name, s.rejected, s.served)
 			}
 			if s.highest > tt.max {
@@ -106,6 +107,19 @@ func TestLimiter_FindsWhatTheServerTakes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLimiter_ServerGetsSlower: what was quick once must not keep a server that is slower now at one request for ever.
+func TestLimiter_ServerGetsSlower(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(8)
+		flood(t, l, newServer(100, 100), 10*time.Second)
+		l.best /= 10
+		flood(t, l, newServer(100, 100), 2*time.Minute)
+		if limit, _ := l.load(); limit != 8 {
+			t.Errorf("limit %d after two minutes at another pace", limit)
+		}
+	})
 }
 
 func TestLimiter_RecoversAfterRejections(t *testing.T) {
@@ -168,7 +182,7 @@ func TestGate_OneAsksForAll(t *testing.T) {
 					mu.Unlock()
 					time.Sleep(10 * time.Millisecond)
 					if time.Since(begin) > 5*time.Minute {
-						g.open()
+						g.open(true)
 						return
 					}
 					g.close(opts.retryPauses, true, 0)

@@ -74,7 +74,7 @@ func (l *lane) sendRequest(ctx context.Context, b *batch, docs []Document) error
 		}
 		kept, why := l.sort(b, asked, outcomes, attempt)
 		went := len(kept) < len(asked)
-		l.ownAnswered(asked, why, turn.probe)
+		l.ownAnswered(why, turn.probe)
 		docs = append(kept, docs[len(asked):]...)
 		if why.retry == nil || len(docs) == 0 {
 			continue
@@ -213,15 +213,15 @@ func (l *lane) publish(count *tally) {
 }
 
 // ownAnswered opens or shuts the lane's gate by what was said of documents for the stream's own index.
-func (l *lane) ownAnswered(asked []Document, why causes, probe bool) {
+func (l *lane) ownAnswered(why causes, probe bool) {
 	if why.own != nil {
 		l.f.opts.Metrics.retried("blocked")
 		l.own.close(l.f.opts.parkPauses, probe, 0)
 		l.ownStanding.become(StateParked, why.own.describe())
 		return
 	}
-	if probe || l.own.isShut() && slices.ContainsFunc(asked, func(d Document) bool { return !d.Chosen }) {
-		l.own.open()
+	if probe {
+		l.own.open(probe)
 		l.ownStanding.become(StateOK, "")
 	}
 }
