@@ -254,3 +254,21 @@ func TestBudget_EachHasItsPart(t *testing.T) {
 		}
 	}
 }
+
+func TestGate_LateSuccess_DoesNotOpenIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := Options{RetryMin: time.Second, RetryMax: time.Second}
+		var g gate
+		g.close(opts.retryPauses, false, time.Minute)
+		begin := time.Now()
+		if g.open(false) {
+			t.Error("what was under way when the gate was shut opens it")
+		}
+		if probe, err := g.pass(t.Context()); !probe || err != nil || time.Since(begin) != time.Minute {
+			t.Errorf("probe %v after %s, %v", probe, time.Since(begin), err)
+		}
+		if !g.open(true) || !g.open(false) {
+			t.Error("it is shut after the one who asked succeeded")
+		}
+	})
+}
