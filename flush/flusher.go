@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -147,6 +148,7 @@ func New(opts Options) *Flusher {
 			bySink[s.Sink] = d
 			f.destinations = append(f.destinations, d)
 		}
+		s.Route.last = &atomic.Pointer[namedIndex]{}
 		l := &lane{f: f, name: name, stream: s, dest: d}
 		l.ownStanding.begin("stream "+name+", index "+s.Route.Index, opts.Logger)
 		f.lanes = append(f.lanes, l)

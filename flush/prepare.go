@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirlog/weir/flush/rawjson"
@@ -30,6 +31,8 @@ type Route struct {
 	// IDField is the top-level member of the event, a string or a number, that names the document; ""
 	// for none. See IDs for events without it.
 	IDField string
+
+	last *atomic.Pointer[namedIndex] // nil where names are made too seldom to be remembered
 }
 
 // IDMode says where document ids come from.
@@ -82,6 +85,25 @@ func (r *Route) Prepare(arena *Arena, rec *wal.Record, docs []Document) error {
 
 // IndexFor returns the index of a stream for an event received at a time.
 func (r *Route) IndexFor(stream string, received time.Time) string {
+	if r.last == nil {
+		return r.indexFor(stream, received)
+	}
+	hour := received.Unix() / 3600 // no date is finer, and zones do not matter: it is UTC's
+	if last := r.last.Load(); last != nil && last.hour == hour && last.stream == stream {
+		return last.index
+	}
+	index := r.indexFor(stream, received)
+	r.last.Store(&namedIndex{hour, stream, index})
+	return index
+}
+
+// namedIndex is the last index that was named, because the next event's is nearly always the same.
+type namedIndex struct {
+	hour          int64
+	stream, index string
+}
+
+func (r *Route) indexFor(stream string, received time.Time) string {
 	index := r.Index
 	if from, to, ok := DatePattern(index); ok { // first, so that a stream's name is never taken for a date
 		index = index[:from] + received.UTC().Format(index[from:to]) + index[to:]
@@ -185,10 +207,22 @@ func withTimestamp(arena *Arena, doc []byte, received time.Time) []byte {
 	}
 	if !isTime(value) {
 		var b [40]byte
-		value = received.UTC().AppendFormat(b[:0], `"2006-01-02T15:04:05.000000000Z"`)
+		value = append(appendTime(append(b[:0], '"'), received), '"')
 	}
 	const member = len(`,"@timestamp":`)
 	return rawjson.AppendMember(arena.Alloc(len(doc) + member + len(value))[:0], doc, "@timestamp", value)
+}
+
+// appendTime writes a time as 2006-01-02T15:04:05.000000000Z. Formatting the seconds alone takes the quick way of package time.
+func appendTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	dst = t.AppendFormat(dst, time.RFC3339)
+	dst[len(dst)-1] = '.' // the Z
+	nanos := t.Nanosecond()
+	for unit := 100_000_000; unit > 0; unit /= 10 {
+		dst = append(dst, byte('0'+nanos/unit%10))
+	}
+	return append(dst, 'Z')
 }
 
 // isTime reports whether a raw JSON value is a string that holds an RFC 3339 time, plainly written.

@@ -122,3 +122,15 @@ func TestRoute_Prepare_Routing(t *testing.T) {
 		}
 	}
 }
+
+// TestAppendTime compares with package time's own way.
+func TestAppendTime(t *testing.T) {
+	for _, at := range []time.Time{
+		time.Unix(0, 0), time.Unix(1, 1), time.Unix(1_700_000_000, 123_456_789), time.Unix(1_700_000_000, 100_000_000),
+		time.Date(2026, 12, 31, 23, 59, 59, 999_999_999, time.FixedZone("east", 7*3600)), time.Date(33, 1, 2, 3, 4, 5, 60, time.UTC),
+	} {
+		if got, want := string(appendTime(nil, at)), at.UTC().Format("2006-01-02T15:04:05.000000000Z"); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
