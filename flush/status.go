@@ -112,6 +112,9 @@ func (st *Status) fail(doing string, c *Condition) {
 	if c.State == StateOK || c.State == StateSlow {
 		return
 	}
+	if c.State == StateParked {
+		doing += " (parked until somebody acts; nothing is lost)"
+	}
 	st.Failing[doing] = Failure{Doing: doing, Error: c.Why, Since: c.Since, Last: c.Last, Attempts: c.Attempts}
 }
 

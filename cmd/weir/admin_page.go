@@ -26,6 +26,7 @@ var pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMa
 	"count": func(n uint64) string { return humanCount(n) },
 	"rate":  rateText,
 	"safe":  printable,
+	"state": stateText,
 }).ParseFS(adminFiles, "admin/page.html"))
 
 // assetTypes are the files that the page may load, besides which nothing is served.

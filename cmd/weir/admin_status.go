@@ -71,6 +71,8 @@ type streamStatus struct {
 	Index      string     `json:"index"`
 	Script     string     `json:"script,omitempty"`
 	Version    string     `json:"script_version,omitempty"`
+
+	Delivery *flush.StreamStatus `json:"delivery,omitempty"` // null when no service runs
 }
 
 // repairStatus is what was set aside because it was damaged or torn.
@@ -123,6 +125,12 @@ func (a *admin) status() *statusReport {
 	if a.online() {
 		fl := a.flusher.Status()
 		st.Flush, st.Lag, st.Destination = &fl, fl.Lag, a.destinations(&fl)
+		for i := range st.Streams {
+			at := slices.IndexFunc(fl.Streams, func(s flush.StreamStatus) bool { return s.Name == st.Streams[i].Name })
+			if at >= 0 {
+				st.Streams[i].Delivery = &fl.Streams[at]
+			}
+		}
 		st.UptimeSeconds = now.Sub(a.started).Seconds()
 	}
 	a.judge(st)
@@ -211,6 +219,11 @@ func (a *admin) judge(st *statusReport) {
 	}
 	if st.Flush != nil && len(st.Flush.Failing) > 0 && st.State != stateHeldUp {
 		add("", "delivery is held up: %s", failingText(st.Flush.Failing, a.now()))
+	}
+	for i := range st.Streams {
+		if d := st.Streams[i].Delivery; d != nil {
+			streamNotes(d, add)
+		}
 	}
 	if st.DeadLetters != nil && st.DeadLetters.Full {
 		add("weir dlq stats", "dead letters are at dead_letters.max_bytes: delivery waits until some are replayed or dropped")

@@ -146,8 +146,15 @@ func (a *app) printStatus(st *statusReport, output outputFormat) error {
 	}
 	line("destination", "%s", destinationText(st))
 	if fl := st.Flush; fl != nil {
-		line("since start", "%s delivered, %s were there already, %s dropped by the script, %s dead-lettered",
+		for i := range fl.Destinations {
+			line("", "%s", destinationState(&fl.Destinations[i], st.Now))
+		}
+		since := fmt.Sprintf("%s delivered, %s were there already, %s dropped by the script, %s dead-lettered",
 			humanCount(fl.Delivered), humanCount(fl.Duplicates), humanCount(fl.Dropped), humanCount(fl.DeadLettered))
+		if fl.FailureStore > 0 {
+			since += fmt.Sprintf(", %s into a failure store", humanCount(fl.FailureStore))
+		}
+		line("since start", "%s", since)
 		if !fl.LastDelivery.IsZero() {
 			line("last delivery", "%s", ago(st.Now, fl.LastDelivery))
 		}
@@ -160,9 +167,9 @@ func (a *app) printStatus(st *statusReport, output outputFormat) error {
 		line("refused", "%s whole, %s of %s", counted(int(r.Records[flush.StageIngest]), "body", "bodies"), humanBytes(r.Bytes), humanBytes(r.MaxBytes))
 	}
 	fmt.Fprintln(&b)
-	streams := newTable("stream", ">checkpoint", ">behind by", "index", "script")
+	streams := newTable("stream", ">checkpoint", ">behind by", "state", "index", "script")
 	for _, s := range st.Streams {
-		streams.add(s.Name, fmt.Sprint(s.Checkpoint), humanCount(s.Lag), s.Index, strings.TrimSpace(s.Script+" "+s.Version))
+		streams.add(s.Name, fmt.Sprint(s.Checkpoint), humanCount(s.Lag), stateText(s.Delivery), s.Index, strings.TrimSpace(s.Script+" "+s.Version))
 	}
 	if err := streams.render(&b, a.width(a.stdout)); err != nil {
 		return err
