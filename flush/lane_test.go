@@ -378,6 +378,9 @@ func TestFlusher_GivesUp_OnlyWhenItIsToldTo(t *testing.T) {
 		}, letters: 5, reason: "given up after 7 attempts"},
 		"items, by age":    {age: time.Minute, out: func(*Document) Outcome { return Outcome{Verdict: Retry, Status: 503} }, letters: 50, reason: "received more than 1m0s ago"},
 		"requests, by age": {age: time.Minute, err: errRefused, letters: 50, reason: "received more than 1m0s ago"},
+		"parked, never by age": {age: time.Minute,
+			err: &RequestError{Cause: "status_401", Status: 401, Verdict: Park, Err: errors.New("who are you")}},
+		"its index blocked, never by either": {attempts: 2, age: time.Minute, out: func(*Document) Outcome { return blocked }},
 		"parked, never by attempts": {attempts: 2,
 			err: &RequestError{Cause: "status_401", Status: 401, Verdict: Park, Err: errors.New("who are you")}},
 	} {

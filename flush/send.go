@@ -40,15 +40,15 @@ func (f *Flusher) requestSize(docs []Document) int {
 // sent again, alone, with the same bytes.
 func (l *lane) sendRequest(ctx context.Context, b *batch, docs []Document) error {
 	pauses := l.f.opts.retryPauses()
-	for attempt := 1; len(docs) > 0; attempt++ {
+	failed := 0 // attempts; what an operator has to end does not count
+	for len(docs) > 0 {
 		l.ownFirst(docs)
 		turn, err := l.wait(ctx, docs)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil: // the oldest became too old
-			docs = l.giveUp(b, docs, attempt-1, &Outcome{Type: "too_old", Reason: "the destination took nothing meanwhile"})
-			attempt--
+		case err != nil: // the first became too old
+			docs = l.giveUp(b, docs, failed, &Outcome{Type: "too_old", Reason: "the destination took nothing meanwhile"})
 			continue
 		}
 		asked := docs
@@ -65,33 +65,40 @@ func (l *lane) sendRequest(ctx context.Context, b *batch, docs []Document) error
 		case isSplit(err) && len(asked) > 1:
 			return l.halve(ctx, b, docs)
 		case isSplit(err):
-			b.letters = append(b.letters, l.letter(b.record(docs[0].Key.Offset), &docs[0], refusal(err), attempt))
+			b.letters = append(b.letters, l.letter(b.record(docs[0].Key.Offset), &docs[0], refusal(err), failed+1))
 			docs = docs[1:]
-			continue
 		case err != nil: // the destination's gate makes the pause
-			docs = l.requestFailed(b, docs, attempt, err)
-			continue
-		}
-		kept, why := l.sort(b, asked, outcomes, attempt)
-		went := len(kept) < len(asked)
-		l.ownAnswered(why, turn.probe)
-		docs = append(kept, docs[len(asked):]...)
-		if why.retry == nil || len(docs) == 0 {
-			continue
-		}
-		if docs = l.giveUp(b, docs, attempt, why.retry); attempt >= stragglerAttempts && len(docs) <= max(len(b.docs)/stragglerShare, 1) {
-			docs = l.holdBack(b, docs, attempt, why.retry)
-		}
-		if went {
-			pauses.Reset()
-		}
-		if len(docs) > 0 {
-			if err := sleep(ctx, pauses.NextBackOff()); err != nil {
+			docs = l.requestFailed(b, docs, &failed, err)
+		default:
+			kept, why := l.sort(b, asked, outcomes, failed+1)
+			l.ownAnswered(why, turn.probe)
+			if len(kept) < len(asked) {
+				pauses.Reset() // something went through
+			}
+			docs = append(kept, docs[len(asked):]...)
+			if why.retry == nil || why.own != nil {
+				continue
+			}
+			failed++
+			if docs, err = l.again(ctx, b, docs, failed, why.retry, pauses.NextBackOff()); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// again decides what follows documents that were not taken: a letter where they were tried often enough, the hold for few of
+// many, and a pause for the others.
+func (l *lane) again(ctx context.Context, b *batch, docs []Document, failed int, why *Outcome, pause time.Duration) ([]Document, error) {
+	docs = l.giveUp(b, docs, failed, why)
+	if failed >= stragglerAttempts && len(docs) <= max(len(b.docs)/stragglerShare, 1) {
+		docs = l.holdBack(b, docs, failed, why)
+	}
+	if len(docs) == 0 {
+		return nil, nil
+	}
+	return docs, sleep(ctx, pause)
 }
 
 // Documents that are not taken although most of their batch is, attempt after attempt, are stragglers: they are held back, so
@@ -109,18 +116,18 @@ type turn struct {
 
 // wait waits until the lane may make a request: until its own index takes documents, where one of docs goes there, or its
 // turn to ask has come; and then until the destination does. An error is ctx's, or that the first of docs became
-// older than MaxAge.
+// older than MaxAge while the destination failed; a park is an operator's matter and makes nothing too old.
 func (l *lane) wait(ctx context.Context, docs []Document) (t turn, err error) {
+	if !docs[0].Chosen {
+		if t.probe, err = l.own.pass(ctx); err != nil {
+			return turn{}, err
+		}
+	}
 	waiting := ctx
-	if age := l.f.opts.MaxAge; age > 0 {
+	if age := l.f.opts.MaxAge; age > 0 && l.dest.standing.condition().State != StateParked {
 		var cancel context.CancelFunc
 		waiting, cancel = context.WithDeadline(ctx, docs[0].ReceivedAt.Add(age))
 		defer cancel()
-	}
-	if !docs[0].Chosen {
-		if t.probe, err = l.own.pass(waiting); err != nil {
-			return turn{}, err
-		}
 	}
 	if t.destination, err = l.dest.turn(ctx, waiting); err != nil {
 		l.own.giveUp(t.probe)
@@ -242,8 +249,7 @@ func (l *lane) ownFirst(docs []Document) {
 }
 
 // requestFailed counts a request that failed as a whole. It returns the documents that are sent again.
-func (l *lane) requestFailed(b *batch, docs []Document, attempt int, err error) []Document {
-	o := refusal(err)
+func (l *lane) requestFailed(b *batch, docs []Document, failed *int, err error) []Document {
 	cause := "other"
 	var re *RequestError
 	if errors.As(err, &re) {
@@ -254,7 +260,8 @@ func (l *lane) requestFailed(b *batch, docs []Document, attempt int, err error) 
 	if re != nil && re.Parked() {
 		return docs // an operator's matter: no number of attempts makes it the documents'
 	}
-	return l.giveUp(b, docs, attempt, o)
+	*failed++
+	return l.giveUp(b, docs, *failed, refusal(err))
 }
 
 // giveUp makes letters of documents that were tried too often, or are too old, and returns the others. Both limits are off
