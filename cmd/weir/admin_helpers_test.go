@@ -111,7 +111,7 @@ func (s *testService) refuseBody(body string) flush.Key {
 // store puts an event into the embedded destination.
 func (s *testService) storeEvent(id, event string) {
 	s.t.Helper()
-	out, err := s.sink.Send(s.t.Context(), []flush.Document{{
+	out, err := s.sinkOf(DefaultStream).Send(s.t.Context(), []flush.Document{{
 		Index: "logs-weir-default", ID: id, Stream: DefaultStream, ReceivedAt: time.Now(), Source: []byte(event),
 	}})
 	if err != nil || out[0].Verdict != flush.Delivered {

@@ -93,7 +93,7 @@ func (a *admin) status() *statusReport {
 	now := a.now()
 	st := &statusReport{
 		Version: currentVersion(), PID: os.Getpid(), DataDir: a.cfg.DataDir, Now: now.UTC(), Started: a.started.UTC(),
-		Destination: destinationName(a.cfg), Rates: a.rates.rates(), Scripts: a.scriptStatus(), Notes: []note{},
+		Destination: a.cfg.destinationNames(), Rates: a.rates.rates(), Scripts: a.scriptStatus(), Notes: []note{},
 		Repair: lookAtRepair(layoutOf(a.cfg.DataDir).repair), SetAside: a.asides.report(),
 	}
 	st.Home, st.Elsewhere = a.lastHome()
@@ -158,20 +158,17 @@ func (a *admin) destinations(fl *flush.Status) string {
 	return strings.Join(names, " and ")
 }
 
-// destinationName says where documents go when no sink is open to ask.
-func destinationName(cfg *Config) string {
-	if cfg.Embedded() {
-		return "embedded"
-	}
-	hosts := make([]string, len(cfg.Elasticsearch.Addresses))
-	for i, address := range cfg.Elasticsearch.Addresses {
-		_, host, ok := strings.Cut(address, "://")
-		if !ok {
-			host = address
+// destinationNames says where documents go when no sink is open to ask.
+func (c *Config) destinationNames() string {
+	var names []string
+	for _, d := range c.Destinations() {
+		if d.es.embedded() {
+			names = append(names, "embedded")
+		} else {
+			names = append(names, d.es.hosts())
 		}
-		hosts[i] = host[strings.LastIndex(host, "@")+1:]
 	}
-	return strings.Join(hosts, ",")
+	return strings.Join(names, " and ")
 }
 
 func (a *admin) streamStatus(log *wal.Status) []streamStatus {

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirlog/weir/flush"
-	"github.com/weirlog/weir/flush/elastic"
 	"github.com/weirlog/weir/lua"
 )
 
@@ -85,7 +84,7 @@ func (c *checker) run(ctx context.Context, src configSources) {
 	c.cfg, c.faults = layerConfig(src)
 	c.configuration(src.File)
 	c.transforms()
-	c.destination(ctx)
+	c.destinations(ctx)
 	c.dataDirectory(ctx)
 }
 
@@ -144,34 +143,6 @@ func (c *checker) scriptOrigin(stream string) string {
 		key = o.derived
 	}
 	return c.cfg.origins[key].String() + ": " + key
-}
-
-func (c *checker) destination(ctx context.Context) {
-	switch {
-	case c.faulty("elasticsearch"):
-		c.add("destination", resultSkipped, "the configuration is not valid")
-	case c.cfg.Embedded():
-		c.add("destination", resultOK, "embedded, in %s/store; name elasticsearch.addresses to deliver elsewhere", c.cfg.DataDir)
-	case c.offline:
-		c.add("destination", resultSkipped, "%s was not asked (--offline)", strings.Join(c.cfg.Elasticsearch.Addresses, ", "))
-	default:
-		info, err := c.pingElasticsearch(ctx)
-		if err != nil {
-			c.add("destination", resultFailed, "%s: elasticsearch.addresses: %s", c.cfg.origins["elasticsearch.addresses"], requestCause(err))
-			return
-		}
-		c.add("destination", resultOK, "%s", info)
-	}
-}
-
-// pingElasticsearch asks the destination who it is.
-func (c *checker) pingElasticsearch(ctx context.Context) (elastic.Info, error) {
-	sink, err := newElasticSink(c.cfg, slog.New(slog.DiscardHandler), nil)
-	if err != nil {
-		return elastic.Info{}, err
-	}
-	info, err := sink.Ping(ctx)
-	return info, errors.Join(err, sink.Close())
 }
 
 // requestCause leaves out the words about bulk requests: this was none.

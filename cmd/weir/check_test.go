@@ -63,13 +63,13 @@ func TestCheck_EverythingIsWrong(t *testing.T) {
 	other := writeFile(t, dir, "failing.lua", "function transform(e) return e end\nfunction test_it() assert(false, 'no luck') end\n")
 	file := writeFile(t, dir, "file", "")
 	config := writeFile(t, dir, "weir.yaml", "data_dir: "+file+"\nlog: {level: loud}\ntransform:\n  script: "+script+"\n"+
-		"elasticsearch:\n  addresses: http://127.0.0.1:1\nflush: {wrkers: 1}\nstreams:\n  shop:\n    transform:\n      script: "+other+"\n")
+		"elasticsearch:\n  addresses: http://127.0.0.1:1\nflush: {max_in_fligt: 1}\nstreams:\n  shop:\n    transform:\n      script: "+other+"\n")
 	code, lines := findings(t, newTestApp(t), "--config", config)
 	if code != exitFailed {
 		t.Errorf("exit code %d", code)
 	}
 	wantFinding(t, lines, "failed configuration", config+":2: log.level")
-	wantFinding(t, lines, "failed configuration", config+":7: flush.wrkers: unknown key; did you mean flush.workers?")
+	wantFinding(t, lines, "failed configuration", config+":7: flush.max_in_fligt: unknown key; did you mean flush.max_in_flight?")
 	wantFinding(t, lines, "failed transform "+config+":4: transform.script: ", "broken.lua:2: ")
 	wantFinding(t, lines, "failed transform "+config+":11: streams.shop.transform.script: ", "no luck")
 	wantFinding(t, lines, "failed destination "+config+":6: elasticsearch.addresses: ", "127.0.0.1:1")
@@ -135,13 +135,13 @@ func TestCheck_DataDirectory(t *testing.T) {
 
 func TestCheck_Print_CanBeLoaded(t *testing.T) {
 	t.Chdir(t.TempDir())
-	ta := newTestApp(t, "WEIR_FLUSH_WORKERS=9", "WEIR_WAL_MIN_FREE_BYTES=0")
+	ta := newTestApp(t, "WEIR_FLUSH_MAX_IN_FLIGHT=9", "WEIR_WAL_MIN_FREE_BYTES=0")
 	code, stdout, stderr := ta.exec(t.Context(), "check", "--print")
 	if code != exitDone || !strings.Contains(stderr, "ok       configuration") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 	cfg := mustLoad(t, configSources{File: writeConfig(t, stdout)})
-	if cfg.Flush.Workers != 9 || !strings.Contains(stdout, "workers: 9 # environment WEIR_FLUSH_WORKERS") {
+	if cfg.Flush.MaxInFlight != 9 || !strings.Contains(stdout, "max_in_flight: 9 # environment WEIR_FLUSH_MAX_IN_FLIGHT") {
 		t.Errorf("printed\n%s", stdout)
 	}
 }

@@ -57,7 +57,7 @@ func openOffline(ctx context.Context, cfg *Config, logger *slog.Logger, needs of
 		p.closers = append(p.closers, runStores(ctx, p.letters, p.refused))
 	}
 	if needs.delivery || needs.store && p.cfg.Embedded() && exists(p.dir.store) {
-		if err = p.openSink(); err != nil {
+		if err = p.openSinks(); err != nil {
 			return nil, nil, err
 		}
 	}

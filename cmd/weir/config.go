@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/weirlog/weir/flush"
 )
 
 // Config is the whole configuration after all layers: defaults, file, environment, flags. Nothing
@@ -52,21 +54,37 @@ type TransformConfig struct {
 	MaxMemory Bytes    `koanf:"max_memory"`
 }
 
-// ElasticsearchConfig is the destination; without addresses the embedded one is used.
+// ElasticsearchConfig is a destination and what goes there. The global section holds for every stream; a section of a stream
+// changes keys of delivery, or, with addresses or a cloud id, names a destination of its own.
 type ElasticsearchConfig struct {
-	Addresses      []string `koanf:"addresses"`
+	// Keys of the connection. A destination of a stream's own takes none of them from the global section: credentials
+	// must never travel to another server.
+	Addresses         []string   `koanf:"addresses"`
+	CloudID           string     `koanf:"cloud_id"`
+	Username          string     `koanf:"username"`
+	Password          Secret     `koanf:"password"`
+	PasswordFile      string     `koanf:"password_file"`
+	APIKey            Secret     `koanf:"api_key"`
+	APIKeyFile        string     `koanf:"api_key_file"`
+	Headers           HeaderList `koanf:"headers"`
+	CAFile            string     `koanf:"ca_file"`
+	CAFingerprint     string     `koanf:"ca_fingerprint"`
+	ClientCertFile    string     `koanf:"client_cert_file"`
+	ClientKeyFile     string     `koanf:"client_key_file"`
+	Proxy             Secret     `koanf:"proxy"` // may hold a password
+	RequestTimeout    Duration   `koanf:"request_timeout"`
+	Compression       string     `koanf:"compression"`
+	RequireDataStream bool       `koanf:"require_data_stream"`
+
+	// Keys of delivery.
 	Index          string   `koanf:"index"`
+	Op             string   `koanf:"op"`
+	ID             string   `koanf:"id"`
 	IDField        string   `koanf:"id_field"`
+	Pipeline       string   `koanf:"pipeline"`
+	FailureStore   string   `koanf:"failure_store"`
 	AllowedIndices []string `koanf:"allowed_indices"`
 	Timestamp      bool     `koanf:"timestamp"`
-	Username       string   `koanf:"username"`
-	Password       Secret   `koanf:"password"`
-	PasswordFile   string   `koanf:"password_file"`
-	APIKey         Secret   `koanf:"api_key"`
-	APIKeyFile     string   `koanf:"api_key_file"`
-	CAFile         string   `koanf:"ca_file"`
-	RequestTimeout Duration `koanf:"request_timeout"`
-	Compression    string   `koanf:"compression"`
 }
 
 // FlushConfig is the delivery loop.
@@ -75,9 +93,12 @@ type FlushConfig struct {
 	BatchEvents      int      `koanf:"batch_events"`
 	Linger           Duration `koanf:"linger"`
 	MaxInFlightBytes Bytes    `koanf:"max_in_flight_bytes"`
-	Workers          int      `koanf:"workers"`
+	MaxInFlight      int      `koanf:"max_in_flight"`
 	RetryMin         Duration `koanf:"retry_min"`
 	RetryMax         Duration `koanf:"retry_max"`
+	ParkTimeout      Duration `koanf:"park_timeout"`
+	MaxAttempts      int      `koanf:"max_attempts"`
+	MaxAge           Duration `koanf:"max_age"`
 }
 
 // DeadLettersConfig bounds what is kept of events that cannot be delivered.
@@ -110,10 +131,7 @@ type StreamConfig struct {
 	Transform struct {
 		Script string `koanf:"script"`
 	} `koanf:"transform"`
-	Elasticsearch struct {
-		Index   string `koanf:"index"`
-		IDField string `koanf:"id_field"`
-	} `koanf:"elasticsearch"`
+	Elasticsearch ElasticsearchConfig `koanf:"elasticsearch"`
 }
 
 // DefaultStream is the stream of POST /ingest; it exists in every configuration.
@@ -137,20 +155,25 @@ func DefaultConfig() Config {
 		Transform: TransformConfig{Timeout: Duration(100 * time.Millisecond), MaxMemory: 16 << 20},
 		Elasticsearch: ElasticsearchConfig{
 			Addresses:      []string{},
-			Index:          "logs-weir-default",
-			AllowedIndices: []string{},
-			Timestamp:      true,
+			Headers:        HeaderList{},
 			RequestTimeout: Duration(time.Minute),
 			Compression:    "none",
+			Index:          "logs-weir-default",
+			Op:             string(flush.OpCreate),
+			ID:             string(flush.IDAuto),
+			FailureStore:   string(flush.FailureStoreAccept),
+			AllowedIndices: []string{},
+			Timestamp:      true,
 		},
 		Flush: FlushConfig{
 			BatchBytes:       5 << 20,
 			BatchEvents:      5000,
 			Linger:           Duration(time.Second),
 			MaxInFlightBytes: 16 << 20,
-			Workers:          4,
+			MaxInFlight:      8,
 			RetryMin:         Duration(100 * time.Millisecond),
 			RetryMax:         Duration(30 * time.Second),
+			ParkTimeout:      Duration(10 * time.Minute),
 		},
 		DeadLetters: DeadLettersConfig{MaxBytes: 1 << 30, RefusedMaxBytes: 64 << 20},
 		Store:       StoreConfig{MaxBytes: 1 << 30},
@@ -164,11 +187,25 @@ func (c *Config) StreamNames() []string {
 	return slices.Sorted(maps.Keys(c.Streams))
 }
 
-// StreamIndex returns the index that the stream's documents go to, {stream} filled in.
+// StreamIndex returns the index that the stream's documents go to, {stream} filled in. A date in it is left as it is
+// written, 2006.01.02: it is that of each event.
 func (c *Config) StreamIndex(stream string) string {
-	index := c.Elasticsearch.Index
+	return strings.ReplaceAll(c.delivery(stream).Index, "{stream}", stream)
+}
+
+// delivery returns the section that says how the stream's documents are delivered.
+func (c *Config) delivery(stream string) *ElasticsearchConfig {
 	if s, ok := c.Streams[stream]; ok {
-		index = s.Elasticsearch.Index
+		return &s.Elasticsearch
+	}
+	return &c.Elasticsearch
+}
+
+// IndexPattern is StreamIndex with a star for the date.
+func (c *Config) IndexPattern(stream string) string {
+	index := c.delivery(stream).Index
+	if from, to, ok := flush.DatePattern(index); ok { // before {stream}: the stream's name may look like a date
+		index = index[:from] + "*" + index[to:]
 	}
 	return strings.ReplaceAll(index, "{stream}", stream)
 }
@@ -176,11 +213,13 @@ func (c *Config) StreamIndex(stream string) string {
 // AllowedIndices returns the patterns that an index chosen by the stream's script must match: the
 // configured list, or without one the stream's own index and logs-*.
 func (c *Config) AllowedIndices(stream string) []string {
-	if len(c.Elasticsearch.AllowedIndices) > 0 {
-		return slices.Clone(c.Elasticsearch.AllowedIndices)
+	list := c.delivery(stream).AllowedIndices
+	if len(list) == 0 {
+		return []string{c.IndexPattern(stream), "logs-*"}
 	}
-	return []string{c.StreamIndex(stream), "logs-*"}
+	patterns := make([]string, len(list))
+	for i, pattern := range list {
+		patterns[i] = strings.ReplaceAll(pattern, "{stream}", stream)
+	}
+	return patterns
 }
-
-// Embedded reports whether documents go to the embedded destination.
-func (c *Config) Embedded() bool { return len(c.Elasticsearch.Addresses) == 0 }

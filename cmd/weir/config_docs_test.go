@@ -40,7 +40,7 @@ func TestConfigurationPage_NamesEveryKey(t *testing.T) {
 			continue
 		}
 		value := strings.Trim(fmt.Sprint(defaults.value(k.path).Interface()), "[]")
-		if k.typ == typeList && value == "" {
+		if (k.typ == typeList || k.typ == typeHeaders) && value == "" {
 			value = "[]"
 		} else if value == "" {
 			value = `""`

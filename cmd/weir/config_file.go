@@ -131,6 +131,10 @@ func (l *fileLayer) unknownKey(path string, key *yaml.Node) {
 		l.fault(key.Line, strings.TrimSuffix(path, "."+key.Value), "holds something that is no key; write \"key: value\"")
 		return
 	}
+	if now, ok := renamedKeys[path]; ok {
+		l.fault(key.Line, path, "this key is gone; %s", now)
+		return
+	}
 	if near := nearestKey(path); near != "" {
 		l.fault(key.Line, path, "unknown key; did you mean %s?", near)
 		return
@@ -163,8 +167,15 @@ func leafValue(typ reflect.Type, node *yaml.Node) (any, error) {
 	if isNull(node) {
 		return nil, errors.New("has no value; give one, or remove the line to keep the default")
 	}
-	if typ == typeList {
+	switch typ {
+	case typeList:
 		return listValue(node)
+	case typeHeaders:
+		lines, err := listValue(node)
+		if err != nil {
+			return nil, err
+		}
+		return parseHeaders(lines)
 	}
 	if node.Kind != yaml.ScalarNode {
 		return nil, errors.New("takes a single value, not a list or a section")

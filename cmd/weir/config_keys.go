@@ -19,6 +19,11 @@ var configKeys = collectKeys(reflect.TypeFor[Config](), "")
 // keyTypes finds a key's type by its path; configSections holds the path of every section.
 var keyTypes, configSections = indexKeys(configKeys)
 
+// renamedKeys says what to write in place of keys of earlier versions.
+var renamedKeys = map[string]string{
+	"flush.workers": "flush.max_in_flight says how many requests may be under way, and how many are follows from how the destination takes them",
+}
+
 func collectKeys(t reflect.Type, prefix string) []configKey {
 	var keys []configKey
 	for f := range t.Fields() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"maps"
@@ -137,6 +138,12 @@ func (l *configLoader) unknownVariable(name string, known map[string]configKey) 
 			near, distance = v, d
 		}
 	}
+	for path, now := range renamedKeys {
+		if name == (configKey{path: path}).variable() {
+			l.fault(Fault{Origin: origin{variable: name}, Message: "this key is gone; " + now})
+			return
+		}
+	}
 	if near != "" {
 		l.fault(Fault{Origin: origin{variable: name}, Message: "unknown variable; did you mean " + near + "?"})
 		return
@@ -172,14 +179,19 @@ func (l *configLoader) set(values map[string]any, key configKey, raw string, fro
 // deriveDefaults fills in the defaults that depend on other keys: those of streams, and a segment
 // size that lets a small log have several segments (reclaim never takes the active one).
 func (l *configLoader) deriveDefaults() {
-	values := map[string]any{}
+	values, defaults := map[string]any{}, DefaultConfig()
 	slices.Sort(l.streams)
 	l.streams = slices.Compact(l.streams)
 	for _, stream := range l.streams {
+		own := l.layers.Exists("streams."+stream+".elasticsearch.addresses") || l.layers.Exists("streams."+stream+".elasticsearch.cloud_id")
 		for _, k := range configKeys {
 			name, ok := strings.CutPrefix(k.path, streamsPrefix)
 			path := "streams." + stream + "." + name
-			if ok && !l.layers.Exists(path) {
+			switch {
+			case !ok || l.layers.Exists(path):
+			case own && isConnectionKey(name): // nothing of the global connection, credentials least of all
+				values[path] = defaults.value(name).Interface()
+			default:
 				values[path] = l.layers.Get(name)
 				l.origins[path] = origin{derived: name}
 			}
@@ -211,36 +223,66 @@ func (l *configLoader) decode() *Config {
 // readFiles reads the files that the configuration names for its own sake: credentials and
 // certificates. Errors name the file, never what is in it.
 func (c *Config) readFiles(fault func(Fault)) {
-	secret := func(path, file string, into *Secret) {
-		if file == "" {
-			return
+	f := fileReader{c, fault}
+	f.secret("admin.token", c.Admin.TokenFile, &c.Admin.Token)
+	f.destination("elasticsearch.", &c.Elasticsearch)
+	for _, stream := range c.StreamNames() {
+		s := c.Streams[stream]
+		if c.OwnDestination(stream) {
+			f.destination("streams."+stream+".elasticsearch.", &s.Elasticsearch)
+		} else {
+			s.Elasticsearch.Password, s.Elasticsearch.APIKey = c.Elasticsearch.Password, c.Elasticsearch.APIKey
 		}
-		filePath := path + "_file"
-		if *into != "" {
-			fault(Fault{c.origins[filePath], filePath, path + " is given as well; keep one of the two"})
-			return
-		}
-		text, err := os.ReadFile(file)
-		value := bytes.TrimRight(text, "\r\n")
-		switch {
-		case err != nil:
-			fault(Fault{c.origins[filePath], filePath, fmt.Sprintf("cannot read %s: %s", file, reasonOf(err))})
-		case len(value) == 0 || bytes.ContainsAny(value, "\r\n\x00"):
-			fault(Fault{c.origins[filePath], filePath, file + " must hold the secret on one line and nothing else"})
-		default:
-			*into = Secret(value)
+		c.Streams[stream] = s
+	}
+}
+
+// fileReader reads files that keys name.
+type fileReader struct {
+	cfg   *Config
+	fault func(Fault)
+}
+
+func (f fileReader) add(path, format string, args ...any) {
+	f.fault(Fault{f.cfg.origins[path], path, fmt.Sprintf(format, args...)})
+}
+
+func (f fileReader) destination(prefix string, es *ElasticsearchConfig) {
+	f.secret(prefix+"password", es.PasswordFile, &es.Password)
+	f.secret(prefix+"api_key", es.APIKeyFile, &es.APIKey)
+	if es.CAFile != "" {
+		pem, err := os.ReadFile(es.CAFile)
+		if err != nil {
+			f.add(prefix+"ca_file", "cannot read %s: %s", es.CAFile, reasonOf(err))
+		} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			f.add(prefix+"ca_file", "%s holds no certificate in PEM form", es.CAFile)
 		}
 	}
-	secret("elasticsearch.password", c.Elasticsearch.PasswordFile, &c.Elasticsearch.Password)
-	secret("elasticsearch.api_key", c.Elasticsearch.APIKeyFile, &c.Elasticsearch.APIKey)
-	secret("admin.token", c.Admin.TokenFile, &c.Admin.Token)
-	if c.Elasticsearch.CAFile != "" {
-		const path = "elasticsearch.ca_file"
-		pem, err := os.ReadFile(c.Elasticsearch.CAFile)
-		if err != nil {
-			fault(Fault{c.origins[path], path, fmt.Sprintf("cannot read %s: %s", c.Elasticsearch.CAFile, reasonOf(err))})
-		} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-			fault(Fault{c.origins[path], path, c.Elasticsearch.CAFile + " holds no certificate in PEM form"})
-		}
+	if es.ClientCertFile == "" || es.ClientKeyFile == "" {
+		return // that one of them is missing is said elsewhere
+	}
+	if _, err := tls.LoadX509KeyPair(es.ClientCertFile, es.ClientKeyFile); err != nil {
+		f.add(prefix+"client_cert_file", "%s with the key %s: %s", es.ClientCertFile, es.ClientKeyFile, err)
+	}
+}
+
+func (f fileReader) secret(path, file string, into *Secret) {
+	if file == "" {
+		return
+	}
+	filePath := path + "_file"
+	if *into != "" {
+		f.add(filePath, "%s is given as well; keep one of the two", path)
+		return
+	}
+	text, err := os.ReadFile(file)
+	value := bytes.TrimRight(text, "\r\n")
+	switch {
+	case err != nil:
+		f.add(filePath, "cannot read %s: %s", file, reasonOf(err))
+	case len(value) == 0 || bytes.ContainsAny(value, "\r\n\x00"):
+		f.add(filePath, "%s must hold the secret on one line and nothing else", file)
+	default:
+		*into = Secret(value)
 	}
 }

@@ -20,7 +20,7 @@ func (c *Config) YAML() ([]byte, error) {
 	}
 	for _, stream := range c.StreamNames() {
 		for _, k := range configKeys {
-			if name, ok := strings.CutPrefix(k.path, streamsPrefix); ok {
+			if name, ok := strings.CutPrefix(k.path, streamsPrefix); ok && (c.OwnDestination(stream) || !isConnectionKey(name)) {
 				c.addNode(root, "streams."+stream+"."+name)
 			}
 		}
@@ -69,6 +69,8 @@ func valueNode(v any) *yaml.Node {
 			list.Content = append(list.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: item})
 		}
 		return list
+	case HeaderList:
+		return valueNode(v.masked())
 	case bool, int:
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: fmt.Sprint(v)}
 	case Bytes, Duration:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -105,7 +106,7 @@ func TestLoadConfig_AllFaultsAtOnce(t *testing.T) {
   segment_byts: 4MiB
   max_bytes: 10 parsecs
   max_bytes: 1GiB
-flush: {linger: 5, workers: x}
+flush: {linger: 5, max_in_flight: x}
 elasticsearch:
   addresses: es:9200
 streams:
@@ -118,7 +119,7 @@ max_event_bytes: 1MiB
 		`weir.yaml:3: wal.max_bytes: "10 parsecs": parsecs is not a unit of size; ` + sizeRemedy,
 		`weir.yaml:4: wal.max_bytes: is given twice; the first is in line 3`,
 		`weir.yaml:5: flush.linger: "5" has no unit; ` + durationRemedy,
-		`weir.yaml:5: flush.workers: "x" is not a whole number`,
+		`weir.yaml:5: flush.max_in_flight: "x" is not a whole number`,
 		`weir.yaml:7: elasticsearch.addresses: "es:9200" is not a URL; write for example https://es.example.org:9200`,
 		`weir.yaml:9: streams: "Bad" cannot name a stream; ` + streamNameRule,
 		`weir.yaml:10: streams.ok.elasticsearch.index: "UP" cannot name an index; use small letters only`,
@@ -132,6 +133,9 @@ max_event_bytes: 1MiB
 		t.Errorf("faults\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+// cloudText is found.io$abc.
+const cloudText = "Zm91bmQuaW8kYWJj"
 
 func TestLoadConfig_OneFault(t *testing.T) {
 	tests := []struct{ name, text, want string }{
@@ -173,6 +177,29 @@ func TestLoadConfig_OneFault(t *testing.T) {
 		{"secret twice", "admin: {token: a, token_file: /dev/null}\n", "admin.token is given as well"},
 		{"secret file is empty", "admin: {token_file: /dev/null}\n", "on one line"},
 		{"certificate file holds none", "elasticsearch: {ca_file: /dev/null}\n", "no certificate"},
+		{"a key that is gone", "flush: {workers: 4}\n", "weir.yaml:1: flush.workers: this key is gone; flush.max_in_flight says"},
+		{"cloud id and addresses", "elasticsearch: {cloud_id: \"a:" + cloudText + "\", addresses: \"http://a\"}\n", "elasticsearch.cloud_id: a cloud id and addresses exclude"},
+		{"broken cloud id", "elasticsearch: {cloud_id: abc}\n", "not a cloud id"},
+		{"broken fingerprint", "elasticsearch: {ca_fingerprint: \"12:34\"}\n", "64 hex digits"},
+		{"client certificate without key", "elasticsearch: {client_cert_file: a}\n", "needs elasticsearch.client_key_file"},
+		{"client certificate that is not there", "elasticsearch: {client_cert_file: /nonexistent, client_key_file: /nonexistent}\n", "no such file"},
+		{"proxy of another kind", "elasticsearch: {proxy: \"ftp://a\"}\n", "http, https, socks5"},
+		{"header without a colon", "elasticsearch: {headers: [abc]}\n", `header 1 is not written as "Name: value"`},
+		{"header of the request", "elasticsearch: {headers: [\"content-type: a\"]}\n", "Content-Type belongs to the request"},
+		{"mask in a header", "elasticsearch: {headers: [\"X-A: ********\"]}\n", "the mask"},
+		{"credentials twice", "elasticsearch: {headers: [\"authorization: Bearer a\"], api_key: b}\n", "a header Authorization excludes"},
+		{"other compression", "elasticsearch: {compression: zip}\n", "none, gzip, zstd"},
+		{"other op", "elasticsearch: {op: update}\n", "create, index"},
+		{"op that data streams refuse", "elasticsearch: {op: index, require_data_stream: true}\n", "data streams take no index"},
+		{"ids from a field without one", "elasticsearch: {id: field}\n", "weir.yaml:1: elasticsearch.id: field takes ids from"},
+		{"no ids and a field for them", "elasticsearch: {id: none, id_field: a}\n", "weir.yaml:1: elasticsearch.id: none leaves"},
+		{"a stream's field against no ids", "elasticsearch: {id: none}\nstreams: {a: {elasticsearch: {id_field: b}}}\n", "weir.yaml:2: streams.a.elasticsearch.id_field: none leaves"},
+		{"date as others write it", "elasticsearch: {index: \"logs-yyyy.mm.dd\"}\n", "write 2006.01.02"},
+		{"two dates", "elasticsearch: {index: \"logs-2006.01-2006\"}\n", "more than one date"},
+		{"too old", "flush: {max_age: 1ms}\n", "flush.max_age: 1ms is out of bounds"},
+		{"credentials of a stream without a server", "streams: {a: {elasticsearch: {api_key: b}}}\n", "weir.yaml:1: streams.a.elasticsearch.api_key: is about a connection, and the stream has none of its own"},
+		{"a stream's server with nothing in it", "streams: {a: {elasticsearch: {addresses: []}}}\n", "streams.a.elasticsearch.addresses: must name at least one"},
+		{"a stream's server is no URL", "streams: {a: {elasticsearch: {addresses: es}}}\n", "streams.a.elasticsearch.addresses: \"es\" is not a URL"},
 		{"the mask as secret", "admin: {token: \"********\"}\n", "the mask"},
 	}
 	for _, tt := range tests {
@@ -193,15 +220,15 @@ func TestLoadConfig_FileIsMissing(t *testing.T) {
 }
 
 func TestLoadConfig_LaterLayersWin(t *testing.T) {
-	src := configSources{File: writeConfig(t, "data_dir: file\nlog: {level: warn, format: json}\nflush: {workers: 7}\n")}
+	src := configSources{File: writeConfig(t, "data_dir: file\nlog: {level: warn, format: json}\nflush: {max_in_flight: 7}\n")}
 	src.Environ = []string{"WEIR_DATA_DIR=environment", "WEIR_LOG_LEVEL=error"}
 	src.Flags = map[string]string{"data_dir": flagValue("data-dir", "flag=here")}
 	cfg := mustLoad(t, src)
-	if cfg.DataDir != "flag=here" || cfg.Log.Level != "error" || cfg.Log.Format != "json" || cfg.Flush.Workers != 7 {
-		t.Errorf("data_dir %q, log %+v, workers %d", cfg.DataDir, cfg.Log, cfg.Flush.Workers)
+	if cfg.DataDir != "flag=here" || cfg.Log.Level != "error" || cfg.Log.Format != "json" || cfg.Flush.MaxInFlight != 7 {
+		t.Errorf("data_dir %q, log %+v, max_in_flight %d", cfg.DataDir, cfg.Log, cfg.Flush.MaxInFlight)
 	}
 	for path, want := range map[string]string{"data_dir": "flag --data-dir", "log.level": "environment WEIR_LOG_LEVEL",
-		"flush.workers": src.File + ":3", "store.max_bytes": "default"} {
+		"flush.max_in_flight": src.File + ":3", "store.max_bytes": "default"} {
 		if got := cfg.origins[path].String(); got != want {
 			t.Errorf("origin of %s is %q, want %q", path, got, want)
 		}
@@ -212,7 +239,9 @@ func TestLoadConfig_LaterLayersWin(t *testing.T) {
 func otherValue(k configKey) (raw string, want any) {
 	special := map[string]string{
 		"ingest.listen": "127.0.0.1:1, unix:///run/weir.sock", "elasticsearch.addresses": "http://a:1,http://b:2",
-		"elasticsearch.allowed_indices": "a-*,b", "elasticsearch.compression": "gzip", "log.level": "debug", "log.format": "json",
+		"elasticsearch.allowed_indices": "a-*,b", "elasticsearch.compression": "gzip", "elasticsearch.cloud_id": "a:" + cloudText, "elasticsearch.headers": "X-A: b, X-C: d",
+		"elasticsearch.ca_fingerprint": strings.Repeat("0a", 32), "elasticsearch.proxy": "http://u:p@proxy:3128", "elasticsearch.op": "index", "elasticsearch.id": "none",
+		"elasticsearch.failure_store": "dead_letter", "elasticsearch.require_data_stream": "true", "log.level": "debug", "log.format": "json",
 		"admin.listen": "127.0.0.1:99", "wal.max_bytes": "20GiB", "store.max_bytes": "2GiB",
 	}
 	raw, ok := special[k.path]
@@ -240,16 +269,33 @@ func writeCertificate(t *testing.T) string {
 	return path
 }
 
+// writePair writes a certificate and its key.
+func writePair(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	return writeFile(t, dir, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}))),
+		writeFile(t, dir, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+}
+
 func TestLoadConfig_EveryKeyFromTheEnvironment(t *testing.T) {
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secretFile, []byte("from file\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	certificate := writeCertificate(t)
+	pairCert, pairKey := writePair(t)
 	companions := map[string][]string{ // what a key cannot go without
 		"elasticsearch.username": {"WEIR_ELASTICSEARCH_PASSWORD=x"}, "elasticsearch.password": {"WEIR_ELASTICSEARCH_USERNAME=x"},
 		"elasticsearch.password_file": {"WEIR_ELASTICSEARCH_USERNAME=x"}, "ingest.max_body_bytes": {"WEIR_INGEST_MAX_EVENT_BYTES=1MiB"},
 		"flush.max_in_flight_bytes": {"WEIR_FLUSH_BATCH_BYTES=1MiB"}, "ingest.max_in_flight_bytes": {"WEIR_INGEST_MAX_BODY_BYTES=1MiB"},
+		"elasticsearch.client_cert_file": {"WEIR_ELASTICSEARCH_CLIENT_KEY_FILE=" + pairKey}, "elasticsearch.client_key_file": {"WEIR_ELASTICSEARCH_CLIENT_CERT_FILE=" + pairCert},
 		"flush.retry_min": {"WEIR_FLUSH_RETRY_MAX=2m"},
 	}
 	for _, k := range configKeys {
@@ -261,8 +307,13 @@ func TestLoadConfig_EveryKeyFromTheEnvironment(t *testing.T) {
 			if strings.HasSuffix(k.path, "_file") {
 				raw, want = secretFile, secretFile
 			}
-			if k.path == "elasticsearch.ca_file" {
+			switch k.path {
+			case "elasticsearch.ca_file":
 				raw, want = certificate, certificate
+			case "elasticsearch.client_cert_file":
+				raw, want = pairCert, pairCert
+			case "elasticsearch.client_key_file":
+				raw, want = pairKey, pairKey
 			}
 			cfg := mustLoad(t, configSources{Environ: append([]string{k.variable() + "=" + raw}, companions[k.path]...)})
 			if got := cfg.value(k.path).Interface(); !reflect.DeepEqual(got, want) {
@@ -303,6 +354,51 @@ streams:
 	}
 }
 
+// A stream with a server of its own takes over how to deliver and nothing of the connection.
+func TestLoadConfig_StreamsWithDestinations(t *testing.T) {
+	cfg := mustLoad(t, configSources{File: writeConfig(t, `
+elasticsearch:
+  addresses: http://main:9200
+  api_key: mainkey
+  headers: ["X-Tenant: a"]
+  compression: gzip
+  index: "logs-{stream}-2006.01.02"
+  op: index
+  allowed_indices: ["{stream}-*"]
+streams:
+  shop: {elasticsearch: {pipeline: shop}}
+  audit: {elasticsearch: {addresses: "http://audit:9200", username: u, password: p}}
+  audit2: {elasticsearch: {addresses: "http://audit:9200", username: u, password: p, index: audit2}}
+  audit3: {elasticsearch: {addresses: "http://audit:9200", username: u, password: other}}
+  cloud: {elasticsearch: {cloud_id: "c:`+cloudText+`"}}
+`)})
+	audit := cfg.Streams["audit"].Elasticsearch
+	if audit.APIKey != "" || len(audit.Headers) != 0 || audit.Compression != "none" || audit.Op != "index" || cfg.StreamIndex("audit") != "logs-audit-2006.01.02" {
+		t.Errorf("audit is %#v", audit)
+	}
+	if es, prefix := cfg.Destination("shop"); es.APIKey != "mainkey" || prefix != "elasticsearch." {
+		t.Errorf("shop goes to %s %#v", prefix, es)
+	}
+	var got []string
+	for _, d := range cfg.Destinations() {
+		got = append(got, d.es.hosts()+" "+strings.Join(d.streams, ","))
+	}
+	want := []string{"audit:9200 audit,audit2", "audit:9200 audit3", "abc.found.io:443 cloud", "main:9200 default,shop"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("destinations %q, want %q", got, want)
+	}
+	if cfg.Embedded() {
+		t.Error("no stream is without a server")
+	}
+	if got := cfg.AllowedIndices("shop"); !reflect.DeepEqual(got, []string{"shop-*"}) || cfg.IndexPattern("shop") != "logs-shop-*" {
+		t.Errorf("allowed indices %v, pattern %s", got, cfg.IndexPattern("shop"))
+	}
+	mixed := mustLoad(t, configSources{File: writeConfig(t, "streams: {a: {elasticsearch: {addresses: \"http://a\"}}}\n")})
+	if !mixed.Embedded() {
+		t.Error("without a server, streams go to the embedded destination")
+	}
+}
+
 func TestLoadConfig_SmallLogGetsSmallSegments(t *testing.T) {
 	cfg := mustLoad(t, configSources{Environ: []string{"WEIR_WAL_MAX_BYTES=1MiB"}})
 	if cfg.WAL.SegmentBytes != 256<<10 {
@@ -338,7 +434,8 @@ func TestConfig_SecretsAreNeverShown(t *testing.T) {
 	if err := os.WriteFile(secretFile, []byte(secret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	good := mustLoad(t, configSources{Environ: []string{"WEIR_ADMIN_TOKEN=" + secret, "WEIR_ELASTICSEARCH_API_KEY_FILE=" + secretFile}})
+	good := mustLoad(t, configSources{File: writeConfig(t, "streams: {a: {elasticsearch: {addresses: \"http://a\", api_key: "+secret+", headers: [\"X-A: "+secret+"\"], proxy: \"http://u:"+secret+"@p\"}}}\n"),
+		Environ: []string{"WEIR_ELASTICSEARCH_HEADERS=X-B: " + secret, "WEIR_ADMIN_TOKEN=" + secret, "WEIR_ELASTICSEARCH_API_KEY_FILE=" + secretFile}})
 	yaml, err := good.YAML()
 	if err != nil {
 		t.Fatal(err)
@@ -350,13 +447,17 @@ func TestConfig_SecretsAreNeverShown(t *testing.T) {
 	var logged bytes.Buffer
 	slog.New(slog.NewJSONHandler(&logged, nil)).Info("x", "token", good.Admin.Token, "config", good)
 	shown := map[string]string{"yaml": string(yaml), "json": string(asJSON), "log": logged.String(), "%v": fmt.Sprintf("%v", good),
-		"%+v": fmt.Sprintf("%+v", *good), "%#v": fmt.Sprintf("%#v", good.Admin), "%s": good.Admin.Token.String(), "%q": fmt.Sprintf("%q", good.Admin)}
+		"%+v": fmt.Sprintf("%+v", *good), "%#v": fmt.Sprintf("%#v", good.Admin), "%s": good.Admin.Token.String(), "%q": fmt.Sprintf("%q", good.Admin),
+		"headers": fmt.Sprintf("%v %+v %#v %s", good.Elasticsearch, good.Elasticsearch, good.Elasticsearch, good.Elasticsearch.Headers)}
 	for i, text := range []string{
 		"elasticsearch: {password: *" + secret + "}", "elasticsearch: {password " + secret + "}",
 		"elasticsearch: password:" + secret, "elasticsearch: {addresses: \"https://a:" + secret + "@b\"}",
 		"admin: {token: [" + secret + "]}", "admin: {token: {" + secret + "/: 1}}", "elasticsearch: {password: " + secret + "}",
 		"elasticsearch:\n  password: x\n  password:" + secret, "elasticsearch:\n  username: u\n  password: `" + secret,
 		"elasticsearch: {api_key: " + secret + ", api_key_file: " + secretFile + "}",
+		"elasticsearch: {headers: [\"X-A " + secret + "\"]}", "elasticsearch: {headers: [\"X A: " + secret + "\"]}", "elasticsearch: {headers: [\"te: " + secret + "\"]}",
+		"elasticsearch: {proxy: \"ftp://u:" + secret + "@p\"}", "streams: {a: {elasticsearch: {addresses: \"http://u:" + secret + "@p\"}}}",
+		"streams: {a: {elasticsearch: {headers: {" + secret + ": x}}}}",
 	} {
 		faults := loadFaults(t, text)
 		if len(faults) == 0 {

@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/weirlog/weir/flush"
 	"github.com/weirlog/weir/flush/local"
 )
 
@@ -35,7 +35,8 @@ func (c *Config) faults(bad map[string]bool) []Fault {
 	v.ingest()
 	v.wal()
 	v.delivery()
-	v.elasticsearch()
+	v.connection("elasticsearch.", &v.cfg.Elasticsearch)
+	v.routing("elasticsearch.", &v.cfg.Elasticsearch)
 	v.admin()
 	v.streams()
 	return v.found
@@ -151,7 +152,12 @@ func (v *validator) delivery() {
 	v.sizeWithin("flush.batch_bytes", f.BatchBytes, 1<<10, 100<<20)
 	v.intWithin("flush.batch_events", f.BatchEvents, 1, 1_000_000)
 	v.timeWithin("flush.linger", f.Linger, time.Millisecond, time.Minute)
-	v.intWithin("flush.workers", f.Workers, 1, 256)
+	v.intWithin("flush.max_in_flight", f.MaxInFlight, 1, 256)
+	v.timeWithin("flush.park_timeout", f.ParkTimeout, time.Second, 7*24*time.Hour)
+	v.intWithin("flush.max_attempts", f.MaxAttempts, 0, 1_000_000)
+	if f.MaxAge != 0 {
+		v.timeWithin("flush.max_age", f.MaxAge, time.Second, 10*365*24*time.Hour)
+	}
 	v.timeWithin("flush.retry_min", f.RetryMin, time.Millisecond, time.Hour)
 	v.timeWithin("flush.retry_max", f.RetryMax, time.Millisecond, 24*time.Hour)
 	if f.RetryMin > f.RetryMax {
@@ -161,34 +167,6 @@ func (v *validator) delivery() {
 	v.notOver("flush.batch_bytes", f.BatchBytes, "flush.max_in_flight_bytes", f.MaxInFlightBytes, "a full batch would never fit")
 	v.notOver("ingest.max_event_bytes", v.cfg.Ingest.MaxEventBytes, "flush.max_in_flight_bytes", f.MaxInFlightBytes,
 		"the largest event could never be delivered")
-}
-
-func (v *validator) elasticsearch() {
-	es := v.cfg.Elasticsearch
-	for _, address := range es.Addresses {
-		if err := checkServerURL(address); err != nil {
-			v.add("elasticsearch.addresses", "%s", err)
-		}
-	}
-	if err := checkIndex(es.Index, false); err != nil {
-		v.add("elasticsearch.index", "%s", err)
-	}
-	for _, pattern := range es.AllowedIndices {
-		if err := checkIndex(pattern, true); err != nil {
-			v.add("elasticsearch.allowed_indices", "%s", err)
-		}
-	}
-	v.oneOf("elasticsearch.compression", es.Compression, "none", "gzip")
-	v.timeWithin("elasticsearch.request_timeout", es.RequestTimeout, 10*time.Millisecond, time.Hour)
-	if es.APIKey != "" && (es.Username != "" || es.Password != "") {
-		v.add("elasticsearch.api_key", "an API key and a user name exclude each other; keep one")
-	}
-	if es.Username != "" && es.Password == "" && !v.bad["elasticsearch.password_file"] {
-		v.add("elasticsearch.username", "needs elasticsearch.password or elasticsearch.password_file")
-	}
-	if es.Username == "" && es.Password != "" {
-		v.add("elasticsearch.password", "needs elasticsearch.username")
-	}
 }
 
 func (v *validator) admin() {
@@ -213,12 +191,16 @@ func (v *validator) streams() {
 			continue
 		}
 		s := v.cfg.Streams[name]
-		key := "streams." + name + ".elasticsearch.index"
-		if v.cfg.origins[key].derived == "" {
-			if err := checkIndex(s.Elasticsearch.Index, false); err != nil {
-				v.add(key, "%s", err)
+		prefix := "streams." + name + ".elasticsearch."
+		if v.cfg.OwnDestination(name) {
+			v.connection(prefix, &s.Elasticsearch)
+			if s.Elasticsearch.embedded() {
+				v.add(prefix+"addresses", "must name at least one address; leave the line out to deliver where the global section says")
 			}
+		} else {
+			v.foreignConnection(prefix)
 		}
+		v.routing(prefix, &s.Elasticsearch)
 	}
 }
 
@@ -253,24 +235,14 @@ func isLoopback(address string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// checkServerURL never repeats an address that holds credentials.
-func checkServerURL(address string) error {
-	u, err := url.Parse(address)
-	if strings.Contains(address, "@") {
-		return fmt.Errorf("an address must not hold a user name or password; use elasticsearch.username and elasticsearch.password")
-	}
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("%q is not a URL; write for example https://es.example.org:9200", address)
-	}
-	if u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%q ends in a query; write only scheme, host, port and path", address)
-	}
-	return nil
-}
-
 // checkIndex applies Elasticsearch's rules for names. {stream} stands for the name of a stream, and a
-// pattern may hold stars.
+// pattern may hold stars. A date is digits and dots, and needs nothing of its own.
 func checkIndex(index string, pattern bool) error {
+	if from, to, ok := flush.DatePattern(index); ok && !pattern {
+		if _, _, again := flush.DatePattern(index[:from] + index[to:]); again {
+			return fmt.Errorf("%q holds more than one date; write one, for example 2006.01.02", index)
+		}
+	}
 	name := strings.ReplaceAll(index, "{stream}", "s")
 	if pattern {
 		name = strings.ReplaceAll(name, "*", "s")
@@ -278,6 +250,8 @@ func checkIndex(index string, pattern bool) error {
 	switch {
 	case name == "":
 		return fmt.Errorf("an index name must not be empty")
+	case strings.Contains(strings.ToLower(name), "yyyy") || strings.Contains(name, "%Y"):
+		return fmt.Errorf("%q holds a date as others write it; write 2006.01.02 for year, month and day", index)
 	case name != strings.ToLower(name):
 		return fmt.Errorf("%q cannot name an index; use small letters only", index)
 	case strings.ContainsAny(name, "\\/*?\"<>| ,#:{}") || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weirlog/weir/flush/elastic"
 )
 
 // Bytes is a size. It is written with a unit (16MiB, 16MB) or as a plain number of bytes.
@@ -24,6 +27,9 @@ type FileMode fs.FileMode
 
 // Secret is a credential. Every way of printing it shows a mask; only Reveal returns it.
 type Secret string
+
+// HeaderList holds headers as "Name: value". The values are secrets: every way of printing it shows the names only.
+type HeaderList []string
 
 const secretMask = "********"
 
@@ -153,11 +159,64 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // MarshalText keeps encoders from writing the secret.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// masked returns the list with a mask in place of each value.
+func (h HeaderList) masked() []string {
+	list := make([]string, len(h))
+	for i, line := range h {
+		name, _, ok := cutHeader(line)
+		if list[i] = name + ": " + secretMask; !ok {
+			list[i] = secretMask
+		}
+	}
+	return list
+}
+
+// cutHeader parts a header at its colon.
+func cutHeader(line string) (name, value string, ok bool) {
+	name, value, ok = strings.Cut(line, ":")
+	return strings.TrimSpace(name), strings.TrimSpace(value), ok
+}
+
+// String returns the names.
+func (h HeaderList) String() string { return fmt.Sprint(h.masked()) }
+
+// GoString keeps %#v from printing the values.
+func (h HeaderList) GoString() string { return fmt.Sprintf("%q", h.masked()) }
+
+// LogValue keeps slog from printing the values.
+func (h HeaderList) LogValue() slog.Value { return slog.AnyValue(h.masked()) }
+
+// MarshalJSON keeps encoders from writing the values.
+func (h HeaderList) MarshalJSON() ([]byte, error) { return json.Marshal(h.masked()) }
+
+// parseHeaders checks a list of headers. Errors never repeat a value.
+func parseHeaders(lines []string) (HeaderList, error) {
+	list := HeaderList{}
+	for i, line := range lines {
+		name, value, ok := cutHeader(line)
+		if !ok {
+			return nil, fmt.Errorf("header %d is not written as \"Name: value\"", i+1)
+		}
+		if value == secretMask {
+			return nil, errMask
+		}
+		if err := elastic.CheckHeader(name, value); err != nil {
+			return nil, fmt.Errorf("header %d: %w", i+1, err)
+		}
+		list = append(list, line)
+	}
+	return list, nil
+}
+
+// errMask is said of a printed configuration that is loaded again.
+var errMask = errors.New("this is the mask that check --print writes, not the secret")
+
 var (
 	typeBytes    = reflect.TypeFor[Bytes]()
 	typeDuration = reflect.TypeFor[Duration]()
 	typeFileMode = reflect.TypeFor[FileMode]()
 	typeSecret   = reflect.TypeFor[Secret]()
+	typeHeaders  = reflect.TypeFor[HeaderList]()
 	typeList     = reflect.TypeFor[[]string]()
 	typeString   = reflect.TypeFor[string]()
 	typeBool     = reflect.TypeFor[bool]()
@@ -176,9 +235,11 @@ func parseValue(t reflect.Type, raw string) (any, error) {
 		return parseFileMode(raw)
 	case typeSecret:
 		if raw == secretMask {
-			return nil, errors.New("this is the mask that check --print writes, not the secret")
+			return nil, errMask
 		}
 		return Secret(raw), nil
+	case typeHeaders:
+		return parseHeaders(splitList(raw))
 	case typeList:
 		return splitList(raw), nil
 	case typeBool:

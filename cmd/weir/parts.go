@@ -52,9 +52,9 @@ type parts struct {
 	letters *deadletter.Store
 	refused *deadletter.Store
 
-	sink    flush.Sink
-	store   *local.Store                // the sink, when it is the embedded one
-	elastic *elastic.Sink               // the sink, when it is not
+	sinks   map[string]flush.Sink       // by stream; streams with one destination have the same
+	store   *local.Store                // the embedded destination, when a stream goes there
+	elastic []*elastic.Sink             // every other one, in the order of Config.Destinations
 	scripts map[string]*lua.Transformer // by path
 
 	closers []io.Closer // in the order of opening
@@ -84,7 +84,7 @@ func openParts(cfg *Config, logger *slog.Logger) (_ *parts, err error) {
 	if err = p.openLetters(); err != nil {
 		return nil, explainDataDir(cfg.DataDir, err)
 	}
-	if err = p.openSink(); err != nil {
+	if err = p.openSinks(); err != nil {
 		return nil, err
 	}
 	if err = p.openScripts(); err != nil {
@@ -113,37 +113,53 @@ func (p *parts) openLetters() error {
 	return err
 }
 
-func (p *parts) openSink() error {
-	if p.cfg.Embedded() {
+func (p *parts) openSinks() error {
+	p.sinks = map[string]flush.Sink{}
+	metrics := elastic.NewMetrics(p.registry) // also without a server: alerts need the series
+	for _, d := range p.cfg.Destinations() {
+		sink, err := p.openSink(d, metrics)
+		if err != nil {
+			return err
+		}
+		for _, stream := range d.streams {
+			p.sinks[stream] = sink
+		}
+	}
+	return nil
+}
+
+func (p *parts) openSink(d *destination, metrics *elastic.Metrics) (flush.Sink, error) {
+	if d.es.embedded() {
 		store, err := local.Open(p.dir.store, local.Options{
 			MaxBytes: int64(p.cfg.Store.MaxBytes), Logger: p.logger.With("component", "store"), Metrics: local.NewMetrics(p.registry),
 		})
 		if err != nil {
-			return fmt.Errorf("open embedded destination: %w", err)
+			return nil, fmt.Errorf("open embedded destination: %w", err)
 		}
-		p.store, p.sink = store, store
+		p.store = store
 		p.closers = append(p.closers, store)
-		return nil
+		return store, nil
 	}
-	sink, err := newElasticSink(p.cfg, p.logger.With("component", "elasticsearch"), elastic.NewMetrics(p.registry))
+	sink, err := newElasticSink(p.cfg, d, p.logger.With("component", "elasticsearch", "destination", d.es.hosts()), metrics)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.elastic, p.sink = sink, sink
+	p.elastic = append(p.elastic, sink)
 	p.closers = append(p.closers, sink)
-	return nil
+	return sink, nil
 }
 
-// newElasticSink makes the sink that the configuration describes.
-func newElasticSink(cfg *Config, logger *slog.Logger, metrics *elastic.Metrics) (*elastic.Sink, error) {
-	es := &cfg.Elasticsearch
-	sink, err := elastic.New(elastic.Options{
-		Addresses: es.Addresses, Username: es.Username, Password: string(es.Password), APIKey: string(es.APIKey), CAFile: es.CAFile,
-		RequestTimeout: es.RequestTimeout.Std(), Compression: elastic.Compression(es.Compression),
-		UserAgent: "weir/" + currentVersion().Version, Logger: logger, Metrics: metrics,
-	})
+// sinkOf returns the sink of a stream.
+func (p *parts) sinkOf(stream string) flush.Sink { return p.sinks[stream] }
+
+// newElasticSink makes the sink that a destination describes.
+func newElasticSink(cfg *Config, d *destination, logger *slog.Logger, metrics *elastic.Metrics) (*elastic.Sink, error) {
+	opts := d.es.options()
+	opts.MaxInFlight, opts.UserAgent = cfg.Flush.MaxInFlight, "weir/"+currentVersion().Version
+	opts.Logger, opts.Metrics = logger, metrics
+	sink, err := elastic.New(opts)
 	if err != nil {
-		return nil, fmt.Errorf("elasticsearch: %w", err)
+		return nil, fmt.Errorf("%s: %w", strings.TrimSuffix(d.prefix, "."), err)
 	}
 	return sink, nil
 }
@@ -177,9 +193,10 @@ func (p *parts) transformer(stream string) flush.Transformer {
 }
 
 func (p *parts) route(stream string) flush.Route {
+	es := p.cfg.delivery(stream)
 	return flush.Route{
-		Index: p.cfg.StreamIndex(stream), AllowedIndices: p.cfg.AllowedIndices(stream),
-		Timestamp: p.cfg.Elasticsearch.Timestamp, IDField: p.cfg.Streams[stream].Elasticsearch.IDField,
+		Index: es.Index, Pipeline: es.Pipeline, Op: flush.Op(es.Op), IDs: flush.IDMode(es.ID), IDField: es.IDField,
+		AllowedIndices: p.cfg.AllowedIndices(stream), Timestamp: es.Timestamp,
 	}
 }
 
@@ -189,7 +206,7 @@ func (p *parts) replayer(store *deadletter.Store) *deadletter.Replayer {
 	for _, name := range p.cfg.StreamNames() {
 		route := p.route(name)
 		streams[name] = deadletter.Stream{
-			Transformer: p.transformer(name), Sink: p.sink,
+			Transformer: p.transformer(name), Sink: p.sinkOf(name),
 			Prepare: func(rec *wal.Record, docs []flush.Document) error { return route.Prepare(nil, rec, docs) },
 		}
 	}

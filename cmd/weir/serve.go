@@ -214,14 +214,18 @@ func (s *service) buildFlusher() error {
 	}
 	streams := map[string]flush.Stream{}
 	for name, offset := range settled {
-		streams[name] = flush.Stream{Sink: s.sink, Transformer: s.transformer(name), Route: s.route(name), Settled: offset}
+		streams[name] = flush.Stream{
+			Sink: s.sinkOf(name), Transformer: s.transformer(name), Route: s.route(name), Settled: offset,
+			FailureStore: flush.FailureStorePolicy(s.cfg.Streams[name].Elasticsearch.FailureStore),
+		}
 	}
 	f := &s.cfg.Flush
 	s.flusher = flush.New(flush.Options{
 		Open: func(from wal.Offset) flush.Source { return s.log.NewReader(from) }, Checkpoint: &reservedCheckpoint{Checkpoint: durableCheckpoint{s.db, s.log}, reserve: s.reserve}, DeadLetters: &reservedLetters{DeadLetters: s.letters, reserve: s.reserve}, Streams: streams,
 		Epoch: s.log.Epoch(), Redelivered: s.log.DurableOffset(), Durable: s.log.DurableOffset, Settle: s.settle,
 		BatchBytes: int(f.BatchBytes), BatchEvents: f.BatchEvents, Linger: f.Linger.Std(), MaxInFlightBytes: int64(f.MaxInFlightBytes),
-		MaxInFlight: f.Workers, RetryMin: f.RetryMin.Std(), RetryMax: f.RetryMax.Std(),
+		MaxInFlight: f.MaxInFlight, RetryMin: f.RetryMin.Std(), RetryMax: f.RetryMax.Std(),
+		ParkTimeout: f.ParkTimeout.Std(), MaxAttempts: f.MaxAttempts, MaxAge: f.MaxAge.Std(),
 		Logger: s.logger.With("component", "flush"), Metrics: flush.NewMetrics(s.registry),
 	})
 	return nil
@@ -320,7 +324,7 @@ func (s *service) greet() {
 	}
 	st := s.log.Status()
 	s.logger.Info("weir is ready", "version", currentVersion().Version, "ingest", strings.Join(addrs, " "), "admin", "http://"+s.admin.Addr(),
-		"data_dir", s.cfg.DataDir, "destination", s.sink.Name(), "backlog_records", s.flusher.Status().Lag, "durable_offset", st.DurableOffset)
+		"data_dir", s.cfg.DataDir, "destination", s.cfg.destinationNames(), "backlog_records", s.flusher.Status().Lag, "durable_offset", st.DurableOffset)
 	if s.store != nil {
 		s.logger.Info("events go to the embedded destination, which is for trying out and for small machines; to deliver to Elasticsearch, " +
 			"set elasticsearch.addresses in the configuration, or start with WEIR_ELASTICSEARCH_ADDRESSES=http://127.0.0.1:9200")

@@ -15,9 +15,7 @@ import (
 
 // filterPath asks for what is needed of an answer and no more. Entries of successes stay, because their status
 // and id match; without items.*.status only failed items would come back, and positions would be lost.
-var filterPath = []string{
-	"errors", "items.*._id", "items.*.status", "items.*.error.type", "items.*.error.reason", "items.*.failure_store",
-}
+const filterPath = "errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store"
 
 const (
 	maxReason = 1 << 10
@@ -26,6 +24,7 @@ const (
 
 // item is one entry of an answer.
 type item struct {
+	op           flush.Op
 	id           []byte // raw string; nil when the answer gave none
 	status       int
 	failed       bool   // an error was given
@@ -40,7 +39,8 @@ type answerReader struct {
 	docs     []flush.Document
 	outcomes []flush.Outcome
 	ids      [][]byte // raw id of each item
-	inOrder  bool     // every id so far was that of the document at its position
+	exact    bool     // the server keeps items in their documents' places, whatever an ingest pipeline does
+	inOrder  bool     // every id, and op, so far was that of the document at its position
 	withIDs  int      // items that gave an id
 	lastRaw  []byte   // the raw reason read last and its text: neighbours often fail alike
 	lastText string
@@ -48,13 +48,14 @@ type answerReader struct {
 }
 
 // parseAnswer returns what an answer of status 200 says of each document. An error means that the answer cannot be
-// trusted in any part. ids is a buffer; it is returned for the next use.
-func parseAnswer(b []byte, docs []flush.Document, ids [][]byte) ([]flush.Outcome, [][]byte, error) {
+// trusted in any part. ids is a buffer; it is returned for the next use. exact says that the server is one that keeps positions.
+func parseAnswer(b []byte, docs []flush.Document, ids [][]byte, exact bool) ([]flush.Outcome, [][]byte, error) {
 	r := &answerReader{
 		scanner:  scanner{b: b},
 		docs:     docs,
 		outcomes: make([]flush.Outcome, 0, len(docs)),
 		ids:      ids[:0],
+		exact:    exact,
 		inOrder:  true,
 	}
 	if err := r.read(); err != nil {
@@ -62,6 +63,9 @@ func parseAnswer(b []byte, docs []flush.Document, ids [][]byte) ([]flush.Outcome
 	}
 	if !r.inOrder {
 		r.reorder()
+	}
+	if !r.exact {
+		r.doubt()
 	}
 	return r.outcomes, r.ids, nil
 }
@@ -120,7 +124,7 @@ func (r *answerReader) once(seen *bool, name string) {
 	*seen = true
 }
 
-// item consumes one entry: {"create":{...}}.
+// item consumes one entry: {"create":{...}} or {"index":{...}}.
 func (r *answerReader) item() {
 	i := len(r.outcomes)
 	if i == len(r.docs) {
@@ -136,8 +140,9 @@ func (r *answerReader) item() {
 	var it item
 	ops := 0
 	r.members(func(op []byte) {
-		if ops++; ops > 1 || string(op) != `"create"` {
-			r.refuse("item %d is no create", i)
+		it.op = opName(op)
+		if ops++; ops > 1 || !r.sent(it.op, i) {
+			r.refuse("item %d is of an action that was not sent", i)
 			return
 		}
 		r.members(func(key []byte) { r.field(&it, key) })
@@ -155,10 +160,38 @@ func (r *answerReader) item() {
 	}
 }
 
+func opName(raw []byte) flush.Op {
+	switch string(raw) {
+	case `"create"`:
+		return flush.OpCreate
+	case `"index"`:
+		return flush.OpIndex
+	}
+	return ""
+}
+
+// sent reports whether an action of this kind was sent: for the document at position i, as nearly always, or, since items may
+// be permuted, for any.
+func (r *answerReader) sent(op flush.Op, i int) bool {
+	if op == opOf(&r.docs[i]) {
+		return true
+	}
+	for j := range r.docs {
+		if op == opOf(&r.docs[j]) {
+			return true
+		}
+	}
+	return false
+}
+
 // created consumes the entry of a document that was stored, as nearly all are, when it is
 // spelled as servers spell it. It takes nothing when it is not.
 func (r *answerReader) created(d *flush.Document) bool {
-	const before, after = `{"create":{"_id":"`, `","status":201}}`
+	const after = `","status":201}}`
+	before := `{"create":{"_id":"`
+	if d.Op == flush.OpIndex {
+		before = `{"index":{"_id":"`
+	}
 	for i := 0; i < len(d.ID); i++ {
 		if c := d.ID[i]; c < ' ' || c == '"' || c == '\\' {
 			return false // its spelling is not itself
@@ -166,7 +199,7 @@ func (r *answerReader) created(d *flush.Document) bool {
 	}
 	r.space()
 	rest, ok := bytes.CutPrefix(r.b[r.pos:], []byte(before))
-	if !ok || len(rest) < len(d.ID)+len(after) ||
+	if d.ID == "" || !ok || len(rest) < len(d.ID)+len(after) ||
 		string(rest[:len(d.ID)]) != d.ID || string(rest[len(d.ID):len(d.ID)+len(after)]) != after {
 		return false
 	}
@@ -233,6 +266,9 @@ func (r *answerReader) add(it *item, d *flush.Document) {
 		o.Reason = r.reasonText(it.reason)
 	}
 	o.Verdict = flush.Classify(o.Status, o.Type, o.Reason)
+	if it.op == flush.OpIndex && o.Verdict == flush.Duplicate {
+		o.Verdict = flush.Permanent // it would have taken the place of the one that is there, and did not
+	}
 	if it.reason != nil && o.Status == http.StatusConflict && o.Verdict != flush.Duplicate {
 		o.Reason = r.reasonText(it.reason)
 	}
@@ -241,6 +277,7 @@ func (r *answerReader) add(it *item, d *flush.Document) {
 	}
 	r.outcomes = append(r.outcomes, o)
 	r.ids = append(r.ids, it.id)
+	r.inOrder = r.inOrder && it.op == opOf(d)
 	if it.id != nil {
 		r.withIDs++
 		r.inOrder = r.inOrder && (d.ID == "" || sameID(it.id, d.ID))

@@ -73,7 +73,7 @@ func TestParseAnswer(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, _, err := parseAnswer([]byte(tt.body), withIDs("1", "2"), nil)
+			got, _, err := parseAnswer([]byte(tt.body), withIDs("1", "2"), nil, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +133,7 @@ func TestParseAnswer_Untrusted(t *testing.T) {
 	}
 	for name, body := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got, _, err := parseAnswer([]byte(body), withIDs("1", "2"), nil); err == nil {
+			if got, _, err := parseAnswer([]byte(body), withIDs("1", "2"), nil, false); err == nil {
 				t.Errorf("trusted %.100s: %+v", body, got)
 			}
 		})
@@ -144,7 +144,7 @@ func TestParseAnswer_Untrusted(t *testing.T) {
 func TestParseAnswer_CutAnywhere(t *testing.T) {
 	body := answer(true, created1, mapping2)
 	for n := range len(body) {
-		if _, _, err := parseAnswer([]byte(body[:n]), withIDs("1", "2"), nil); err == nil {
+		if _, _, err := parseAnswer([]byte(body[:n]), withIDs("1", "2"), nil, false); err == nil {
 			t.Errorf("trusted %s", body[:n])
 		}
 	}
@@ -158,7 +158,7 @@ func TestParseAnswer_LongReason(t *testing.T) {
 		"surrogates": "x" + strings.Repeat(`\ud83e\udd8a`, 1<<10),
 	} {
 		body := answer(true, created1, `{"create":{"_id":"2","status":400,"error":{"type":"t`+long+`","reason":"`+long+`"}}}`)
-		got, _, err := parseAnswer([]byte(body), withIDs("1", "2"), nil)
+		got, _, err := parseAnswer([]byte(body), withIDs("1", "2"), nil, false)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -177,7 +177,7 @@ func TestParseAnswer_ManyDepths(t *testing.T) {
 		if depth == 0 {
 			continue // no value
 		}
-		if _, _, err := parseAnswer([]byte(body), withIDs("1", "2"), nil); err != nil {
+		if _, _, err := parseAnswer([]byte(body), withIDs("1", "2"), nil, false); err != nil {
 			t.Errorf("depth %d: %v", depth, err)
 		}
 	}
@@ -190,7 +190,7 @@ func FuzzParseAnswer(f *testing.F) {
 		f.Add([]byte(answer(false, items...)))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, _, err := parseAnswer(body, withIDs("1", "2"), nil)
+		got, _, err := parseAnswer(body, withIDs("1", "2"), nil, false)
 		if err != nil {
 			return
 		}
@@ -248,10 +248,87 @@ func BenchmarkParseAnswer(b *testing.B) {
 			var ids [][]byte
 			for b.Loop() {
 				var err error
-				if _, ids, err = parseAnswer(body, docs, ids); err != nil {
+				if _, ids, err = parseAnswer(body, docs, ids, false); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
+	}
+}
+
+// Each action has its own word in the answer, and a conflict means another thing for index.
+func TestParseAnswer_Ops(t *testing.T) {
+	const (
+		indexed1  = `{"index":{"_id":"1","status":201}}`
+		replaced1 = `{"index":{"_id":"1","status":200}}`
+		conflict1 = `{"index":{"_id":"1","status":409,"error":{"type":"version_conflict_engine_exception","reason":"r"}}}`
+	)
+	docs := withIDs("1", "2")
+	docs[0].Op, docs[1].Op = flush.OpIndex, flush.OpCreate
+	for name, tt := range map[string]struct {
+		first, second string
+		want          flush.Verdict // of the first; the second is created
+	}{
+		"new":       {indexed1, created2, flush.Delivered},
+		"replaced":  {replaced1, created2, flush.Delivered},
+		"conflict":  {conflict1, created2, flush.Permanent},
+		"permuted":  {created2, replaced1, flush.Delivered},
+		"untrusted": {created1, `{"delete":{"_id":"2","status":200}}`, flush.Retry},
+	} {
+		got, _, err := parseAnswer([]byte(answer(tt.first == conflict1, tt.first, tt.second)), docs, nil, true)
+		if name == "untrusted" {
+			if err == nil {
+				t.Errorf("%s: %+v", name, got)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got[0].Verdict != tt.want || got[1].Verdict != flush.Delivered {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if _, _, err := parseAnswer([]byte(answer(false, indexed1, created2)), withIDs("1", "2"), nil, true); err == nil {
+		t.Error("an index was answered and none was sent")
+	}
+}
+
+// Without ids only positions tell, and those of failed and dropped documents do not on every server: no failure may
+// end as a success.
+func TestParseAnswer_WithoutIDs(t *testing.T) {
+	const (
+		stored  = `{"create":{"_id":"a1b2","status":201}}`
+		dropped = `{"create":{"_id":null,"status":200}}`
+		failed  = `{"create":{"_id":null,"status":500,"error":{"type":"fail_processor_exception","reason":"no"}}}`
+		busy    = `{"create":{"_id":null,"status":429,"error":{"type":"es_rejected_execution_exception","reason":"full"}}}`
+	)
+	const (
+		ok  = flush.Delivered
+		bad = flush.Permanent
+		ret = flush.Retry
+	)
+	for _, tt := range []struct {
+		name  string
+		items []string
+		exact bool
+		want  []flush.Verdict
+	}{
+		{"stored and dropped", []string{stored, dropped, stored}, false, []flush.Verdict{ok, ok, ok}},
+		{"stored and failed", []string{stored, failed, stored}, false, []flush.Verdict{ok, bad, ok}},
+		{"dropped and failed", []string{dropped, stored, failed}, false, []flush.Verdict{bad, ok, bad}},
+		{"dropped and failed, where positions hold", []string{dropped, stored, failed}, true, []flush.Verdict{ok, ok, bad}},
+		{"dropped, failed and busy", []string{dropped, busy, failed}, false, []flush.Verdict{bad, ret, bad}},
+		{"dropped and busy", []string{dropped, stored, busy}, false, []flush.Verdict{ret, ok, ret}},
+	} {
+		got, _, err := parseAnswer([]byte(answer(strings.Contains(strings.Join(tt.items, ""), "error"), tt.items...)), withIDs("", "", ""), nil, tt.exact)
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		for i := range got {
+			if got[i].Verdict != tt.want[i] {
+				t.Errorf("%s: document %d is %+v, want %s", tt.name, i, got[i], tt.want[i])
+			}
+		}
 	}
 }

@@ -42,8 +42,8 @@ func encode(docs []flush.Document, sc *scratch, compression Compression) (*bulk,
 	}
 	b.size += int64(len(b.lines))
 	sc.lines, sc.ends = b.lines, b.ends
-	if compression == CompressionGzip {
-		packed, err := sc.compress(b.reader())
+	if compression != CompressionNone {
+		packed, err := sc.compress(b.reader(), compression)
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +53,9 @@ func encode(docs []flush.Document, sc *scratch, compression Compression) (*bulk,
 }
 
 func appendAction(dst []byte, d *flush.Document) []byte {
-	dst = append(dst, `{"create":{"_index":`...)
+	dst = append(dst, `{"`...)
+	dst = append(dst, opOf(d)...)
+	dst = append(dst, `":{"_index":`...)
 	dst = rawjson.AppendQuoted(dst, d.Index)
 	if d.ID != "" {
 		dst = append(dst, `,"_id":`...)
@@ -68,6 +70,14 @@ func appendAction(dst []byte, d *flush.Document) []byte {
 		dst = rawjson.AppendQuoted(dst, d.Routing)
 	}
 	return append(dst, "}}\n"...)
+}
+
+// opOf returns the action that stores a document.
+func opOf(d *flush.Document) flush.Op {
+	if d.Op == "" {
+		return flush.OpCreate
+	}
+	return d.Op
 }
 
 // release ends all reading: when it returns, nobody reads the documents or the buffers any more, nor will.

@@ -45,6 +45,8 @@ func TestSink_Contract(t *testing.T) {
 		{"Elasticsearch", elastictest.Options{}, func(*elastic.Options) {}},
 		{"OpenSearch", elastictest.Options{OpenSearch: true}, func(*elastic.Options) {}},
 		{"gzip", elastictest.Options{}, gzipped},
+		{"zstd", elastictest.Options{OpenSearch: true}, func(o *elastic.Options) { o.Compression = elastic.CompressionZstd }},
+		{"zstd that the server does not read", elastictest.Options{}, func(o *elastic.Options) { o.Compression = elastic.CompressionZstd }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			flushtest.RunSink(t, func(t *testing.T) flushtest.SinkFixture {

@@ -26,7 +26,8 @@ const (
 	causeNetwork     = "network"     // any other fault of the connection
 	causeUntrusted   = "untrusted"   // an answer, but not one that says what became of the documents
 	causeRedirect    = "redirect"
-	causeEncode      = "encode" // the request could not be made
+	causeProduct     = "product" // a server, or a version of one, that cannot be delivered to as configured
+	causeEncode      = "encode"  // the request could not be made
 )
 
 // Errors of Send, wrapped in a *flush.RequestError.
@@ -81,8 +82,8 @@ func isTLS(err error) bool {
 		hostname  x509.HostnameError
 		invalid   x509.CertificateInvalidError
 	)
-	return errors.As(err, &verify) || errors.As(err, &header) || errors.As(err, &alert) ||
+	return errors.Is(err, errFingerprint) || errors.Is(err, errClientCert) || errors.As(err, &verify) || errors.As(err, &header) || errors.As(err, &alert) ||
 		errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) ||
 		strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") ||
-		strings.Contains(err.Error(), "remote error: tls:")
+		strings.Contains(err.Error(), "remote error: tls:") || strings.HasPrefix(err.Error(), "tls: ")
 }

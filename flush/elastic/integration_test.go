@@ -128,7 +128,8 @@ var (
 
 func TestReal_Contract(t *testing.T) {
 	r, _ := startReal(t)
-	for name, compression := range map[string]elastic.Compression{"plain": elastic.CompressionNone, "gzip": elastic.CompressionGzip} {
+	for name, compression := range map[string]elastic.Compression{
+		"plain": elastic.CompressionNone, "gzip": elastic.CompressionGzip, "zstd": elastic.CompressionZstd} {
 		t.Run(name, func(t *testing.T) {
 			n := 0
 			flushtest.RunSink(t, func(t *testing.T) flushtest.SinkFixture {
@@ -196,7 +197,7 @@ func TestReal_BadNames(t *testing.T) {
 	check(t, sink, docs, delivered, invalid, invalid, invalid, invalid, invalid)
 	docs = realDocs(good, `{}`)
 	docs[0].ID, docs[0].Pipeline = "p", "no-such-pipeline"
-	check(t, sink, docs, flush.Outcome{Verdict: flush.Permanent, Status: 400, Type: "illegal_argument_exception"})
+	check(t, sink, docs, flush.Outcome{Verdict: flush.Blocked, Status: 400, Type: "illegal_argument_exception"})
 }
 
 // One id that is too long refuses the whole request; splitting finds it.
@@ -224,9 +225,9 @@ func TestReal_Blocks(t *testing.T) {
 		block string
 		want  flush.Outcome
 	}{
-		{"read_only", flush.Outcome{Verdict: flush.Retry, Status: 403, Type: "cluster_block_exception"}},
-		{"write", flush.Outcome{Verdict: flush.Retry, Status: 403, Type: "cluster_block_exception"}},
-		{"read_only_allow_delete", flush.Outcome{Verdict: flush.Retry, Status: 429, Type: "cluster_block_exception"}},
+		{"read_only", flush.Outcome{Verdict: flush.Blocked, Status: 403, Type: "cluster_block_exception"}},
+		{"write", flush.Outcome{Verdict: flush.Blocked, Status: 403, Type: "cluster_block_exception"}},
+		{"read_only_allow_delete", flush.Outcome{Verdict: flush.Blocked, Status: 429, Type: "cluster_block_exception"}},
 	} {
 		docs := realDocs(index, `{"a":1}`)
 		docs[0].ID = fmt.Sprint("block-", i)
@@ -237,7 +238,7 @@ func TestReal_Blocks(t *testing.T) {
 	}
 	r.must(t, "POST", "/"+index+"/_close", "")
 	docs := realDocs(index, `{"a":1}`)
-	check(t, sink, docs, flush.Outcome{Verdict: flush.Permanent, Status: 400, Type: "index_closed_exception"})
+	check(t, sink, docs, flush.Outcome{Verdict: flush.Blocked, Status: 400, Type: "index_closed_exception"})
 	r.must(t, "POST", "/"+index+"/_open", "")
 	check(t, sink, docs, delivered)
 }
@@ -254,6 +255,9 @@ func TestReal_DataStream(t *testing.T) {
 	docs := realDocs(stream, `{"@timestamp":"2026-01-02T03:04:05Z","n":1}`, `{"n":1}`, `{"@timestamp":"2026-01-02T03:04:05Z","n":"x"}`)
 	bad := flush.Outcome{Verdict: flush.Permanent, Status: 400}
 	check(t, sink, docs, delivered, bad, bad)
+	replacing := realDocs(stream, `{"@timestamp":"2026-01-02T03:04:05Z","n":1}`)
+	replacing[0].Op = flush.OpIndex
+	check(t, sink, replacing, flush.Outcome{Verdict: flush.Blocked, Status: 400, Type: "illegal_argument_exception"})
 	check(t, sink, docs, duplicate, bad, bad)
 	if n := r.count(t, stream); n != 1 {
 		t.Errorf("%d documents are stored, want 1", n)
@@ -332,5 +336,86 @@ func TestReal_TooLarge(t *testing.T) {
 		if !errors.As(err, &re) || !re.Split() {
 			t.Fatalf("error is %v, want 413", err)
 		}
+	}
+}
+
+// An index that nobody made, where none may be made: an operator's matter, not the document's.
+func TestReal_MissingIndex(t *testing.T) {
+	r, sink := startReal(t)
+	index := r.prefix + "-missing"
+	r.must(t, "PUT", "/_cluster/settings", fmt.Sprintf(`{"transient":{"action.auto_create_index":"-%s,+*"}}`, index))
+	t.Cleanup(func() { r.call(t, "PUT", "/_cluster/settings", `{"transient":{"action.auto_create_index":null}}`) })
+	docs := realDocs(index, `{"a":1}`)
+	check(t, sink, docs, flush.Outcome{Verdict: flush.Blocked, Status: 404, Type: "index_not_found_exception"})
+	r.index(t, "missing", "", "")
+	check(t, sink, docs, delivered)
+}
+
+// The action index puts a document in the place of one of its id.
+func TestReal_OpIndex(t *testing.T) {
+	r, sink := startReal(t)
+	index := r.index(t, "op", "", "")
+	docs := realDocs(index, `{"a":1}`, `{"a":2}`)
+	docs[0].Op = flush.OpIndex
+	check(t, sink, docs, delivered, delivered)
+	docs[0].Source = []byte(`{"a":3}`)
+	check(t, sink, docs, flush.Outcome{Verdict: flush.Delivered, Status: 200}, duplicate)
+	if body := r.must(t, "GET", "/"+index+"/_doc/"+docs[0].ID, ""); !strings.Contains(string(body), `"a":3`) {
+		t.Errorf("document is %s", body)
+	}
+}
+
+// Without ids of ours the server makes them, and sending again stores again.
+func TestReal_WithoutIDs(t *testing.T) {
+	r, sink := startReal(t)
+	index := r.index(t, "noid", "", `"properties":{"n":{"type":"long"}}`)
+	docs := realDocs(index, `{"n":1}`, `{"n":"x"}`, `{"n":3}`)
+	for i := range docs {
+		docs[i].ID = ""
+	}
+	bad := flush.Outcome{Verdict: flush.Permanent, Status: 400}
+	check(t, sink, docs, delivered, bad, delivered)
+	check(t, sink, docs, delivered, bad, delivered)
+	if n := r.count(t, index); n != 4 {
+		t.Errorf("%d documents are stored, want 4", n)
+	}
+}
+
+// A server that knows require_data_stream makes no index by mistake; one that does not is found out before anything is sent.
+func TestReal_RequireDataStream(t *testing.T) {
+	r, _ := startReal(t)
+	sink, err := elastic.New(elastic.Options{Addresses: []string{r.url}, RequireDataStream: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	outcomes, err := sink.Send(t.Context(), realDocs(r.prefix+"-plain", `{"@timestamp":"2026-01-02T03:04:05Z"}`))
+	if !r.info.AtLeast(elastic.ProductElasticsearch, 8, 13) {
+		if re := requestError(t, outcomes, err); re.Cause != "product" || !re.Parked() {
+			t.Errorf("error is %+v, want product", re)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outcomes[0].Verdict != flush.Blocked || outcomes[0].Status != 404 {
+		t.Errorf("outcome is %+v, want a missing data stream", outcomes[0])
+	}
+}
+
+// One node of three away costs nothing but attempts.
+func TestReal_Failover(t *testing.T) {
+	r, _ := startReal(t)
+	index := r.index(t, "failover", "", "")
+	sink, err := elastic.New(elastic.Options{Addresses: []string{"http://" + closedAddress(t), r.url, strings.Replace(r.url, "127.0.0.1", "localhost", 1)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	for i := range 20 {
+		docs := realDocs(index, `{"a":1}`)
+		docs[0].ID = fmt.Sprint(i)
+		check(t, sink, docs, delivered)
 	}
 }

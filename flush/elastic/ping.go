@@ -2,80 +2,64 @@ package elastic
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
-	"github.com/elastic/go-elasticsearch/v8/esapi"
-
 	"github.com/weirlog/weir/flush"
 )
-
-// Products that Ping tells apart.
-const (
-	ProductElasticsearch = "elasticsearch"
-	ProductOpenSearch    = "opensearch"
-	ProductCompatible    = "compatible" // answers like one of the two and calls itself neither
-)
-
-// Info is what a cluster says about itself.
-type Info struct {
-	Product string // one of the Product constants
-	Version string // e.g. 8.19.21
-	Cluster string // its name
-}
-
-// String returns e.g. `elasticsearch 8.19.21, cluster "logs"`.
-func (i Info) String() string {
-	return fmt.Sprintf("%s %s, cluster %q", i.Product, i.Version, i.Cluster)
-}
 
 // Ping asks one of the addresses who is there. Its errors are *flush.RequestError and say what
 // to do. A key that may only write is refused here (403) and may deliver all the same.
 func (s *Sink) Ping(ctx context.Context) (Info, error) {
 	requestCtx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	res, err := esapi.InfoRequest{}.Do(requestCtx, s.client)
-	if err != nil {
-		return Info{}, s.advise(s.connectionError(ctx, err))
+	info, f := s.ask(ctx, requestCtx)
+	if f != nil {
+		return Info{}, s.advise(f.RequestError)
+	}
+	s.detected.found(info)
+	return info, nil
+}
+
+// ask asks any of the nodes who is there.
+func (s *Sink) ask(caller, ctx context.Context) (Info, *fault) {
+	res, n, f := s.do(caller, ctx, pingRequest)
+	if f != nil {
+		return Info{}, f
 	}
 	defer res.Body.Close()
-	body := readSome(res.Body)
-	if res.StatusCode != http.StatusOK {
-		return Info{}, s.advise(s.statusError(res.StatusCode, res.Header, body))
-	}
-	info, err := parseInfo(body)
-	if err != nil {
-		return Info{}, &flush.RequestError{Cause: causeUntrusted, Status: res.StatusCode, Verdict: flush.Park,
-			Err: fmt.Errorf("%s: %w", s.name, err)}
+	info, e := s.readInfo(res)
+	if e = s.answered(n, e); e != nil {
+		return Info{}, &fault{RequestError: e}
 	}
 	return info, nil
 }
 
-func parseInfo(body []byte) (Info, error) {
-	var answer struct {
-		Cluster string `json:"cluster_name"`
-		Tagline string `json:"tagline"`
-		Version struct {
-			Number       string `json:"number"`
-			Distribution string `json:"distribution"`
-		} `json:"version"`
+// askNode asks one node, whatever its state.
+func (s *Sink) askNode(caller, ctx context.Context, n *node) (Info, *flush.RequestError) {
+	res, f := s.attempt(caller, ctx, n, pingRequest)
+	if f != nil {
+		return Info{}, f.RequestError
 	}
-	if json.Unmarshal(body, &answer) != nil || answer.Version.Number == "" {
-		return Info{}, fmt.Errorf("this is neither Elasticsearch nor OpenSearch: %s", describe(body))
+	defer res.Body.Close()
+	return s.readInfo(res)
+}
+
+var pingRequest = request{method: http.MethodGet, path: "/", header: http.Header{"Accept": {"application/json"}}}
+
+func (s *Sink) readInfo(res *http.Response) (Info, *flush.RequestError) {
+	body := readSome(res.Body)
+	if res.StatusCode != http.StatusOK {
+		return Info{}, s.statusError(res.StatusCode, res.Header, body)
 	}
-	info := Info{
-		Product: ProductCompatible,
-		Version: printable([]byte(answer.Version.Number)),
-		Cluster: printable([]byte(answer.Cluster)),
+	info, err := parseInfo(body)
+	if err != nil {
+		return Info{}, &flush.RequestError{Cause: causeUntrusted, Status: res.StatusCode, Verdict: flush.Park, Err: err}
 	}
-	switch {
-	case answer.Version.Distribution == "opensearch":
-		info.Product = ProductOpenSearch
-	case answer.Tagline == "You Know, for Search":
-		info.Product = ProductElasticsearch
+	if text := info.tooOld(); text != "" {
+		return info, productError(text)
 	}
 	return info, nil
 }
@@ -86,7 +70,7 @@ var advice = map[string]string{
 	causeTimeout:     "no answer in time: is the address right, and does a firewall stand between?",
 	causeUnreachable: "no route to it: is the address right?",
 	causeDNS:         "the name does not resolve: is it spelled right?",
-	causeTLS:         "check http against https, the certificate's name, and the configured CA file",
+	causeTLS:         "check http against https, the certificate's name, and the configured CA file or fingerprint",
 	causeReset:       "it hung up: does it speak https while the address says http?",
 	causeClosed:      "it hung up: does it speak https while the address says http?",
 	causeUntrusted:   "is this the HTTP port of Elasticsearch or OpenSearch?",

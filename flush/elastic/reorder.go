@@ -86,6 +86,31 @@ func (r *answerReader) assignStrangers(given []flush.Outcome, strangers []int, n
 	}
 }
 
+// doubt looks after documents that were sent without an id, of which only positions tell. Where a server permutes the items of
+// documents that an ingest pipeline failed and dropped, a success of status 200, as only a dropped one has, may stand at the place
+// of a failure. Neither was stored. When there are both, the dropped ones fail with the others: a dead letter too many can be
+// dropped by hand, a failure called delivered would be lost.
+func (r *answerReader) doubt() {
+	var dropped []int
+	var failure *flush.Outcome
+	for i := range r.docs {
+		switch o := &r.outcomes[i]; {
+		case r.docs[i].ID != "" || o.Status == http.StatusCreated:
+		case o.Verdict == flush.Delivered:
+			dropped = append(dropped, i)
+		case failure == nil || o.Verdict == flush.Permanent:
+			failure = o
+		}
+	}
+	if failure == nil {
+		return
+	}
+	for _, i := range dropped {
+		r.outcomes[i] = flush.Outcome{Verdict: failure.Verdict, Status: failure.Status, Type: failure.Type,
+			Reason: cutText("an ingest pipeline dropped this document, or failed it; this server does not say which: "+failure.Reason, maxReason)}
+	}
+}
+
 // agree reports whether the items at positions all end their documents' way alike.
 func agree(given []flush.Outcome, positions []int) bool {
 	for _, i := range positions {

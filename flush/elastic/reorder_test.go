@@ -59,7 +59,7 @@ func TestParseAnswer_Permuted(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			failed := slices.ContainsFunc(tt.items, func(item string) bool { return strings.Contains(item, "error") })
-			outcomes, _, err := parseAnswer([]byte(answer(failed, tt.items...)), withIDs(tt.sent...), nil)
+			outcomes, _, err := parseAnswer([]byte(answer(failed, tt.items...)), withIDs(tt.sent...), nil, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func TestParseAnswer_Permuted(t *testing.T) {
 // The reason of each letter must be its own.
 func TestParseAnswer_PermutedReasons(t *testing.T) {
 	body := answer(true, entry("3", 500), entry("1", 500), entry("2", 500))
-	outcomes, _, err := parseAnswer([]byte(body), withIDs("1", "2", "3"), nil)
+	outcomes, _, err := parseAnswer([]byte(body), withIDs("1", "2", "3"), nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

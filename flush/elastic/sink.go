@@ -5,28 +5,25 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/elastic/elastic-transport-go/v8/elastictransport"
-	"github.com/elastic/go-elasticsearch/v8"
-	"github.com/elastic/go-elasticsearch/v8/esapi"
 
 	"github.com/weirlog/weir/flush"
 )
 
 // Sink sends documents to an Elasticsearch or OpenSearch cluster. Safe for concurrent use.
 type Sink struct {
-	client      *elasticsearch.BaseClient
-	transport   *http.Transport
-	name        string
-	timeout     time.Duration
-	compression Compression
-	metrics     *Metrics
-	now         func() time.Time
+	nodes             *nodes
+	detected          *detection
+	headers           http.Header // of every request
+	name              string
+	timeout           time.Duration
+	compression       Compression
+	requireDataStream bool
+	metrics           *Metrics
+	now               func() time.Time
 }
 
 var _ flush.Sink = (*Sink)(nil)
@@ -38,40 +35,29 @@ func New(opts Options) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("elasticsearch options: %w", err)
 	}
-	transport, err := opts.httpTransport()
-	if err != nil {
-		return nil, fmt.Errorf("elasticsearch options: %w", err)
-	}
 	s := &Sink{
-		transport:   transport,
-		name:        hostList(urls),
-		timeout:     opts.RequestTimeout,
-		compression: opts.Compression,
-		metrics:     opts.Metrics,
-		now:         time.Now,
+		nodes:             &nodes{now: time.Now},
+		detected:          newDetection(opts.Logger, time.Now),
+		headers:           http.Header{},
+		name:              hostList(urls),
+		timeout:           opts.RequestTimeout,
+		compression:       opts.Compression,
+		requireDataStream: opts.RequireDataStream,
+		metrics:           opts.Metrics,
+		now:               time.Now,
 	}
-	s.client, err = elasticsearch.NewBaseClient(opts.clientConfig(transport, opts.Logger))
-	if err != nil {
-		return nil, fmt.Errorf("make elasticsearch client: %w", err)
+	for name, values := range opts.Headers {
+		s.headers[http.CanonicalHeaderKey(name)] = values
+	}
+	s.headers["User-Agent"] = []string{opts.UserAgent}
+	for _, u := range urls {
+		transport, err := opts.httpTransport(u.Hostname())
+		if err != nil {
+			return nil, fmt.Errorf("elasticsearch options: %w", err)
+		}
+		s.nodes.all = append(s.nodes.all, &node{url: u, authorization: opts.authorization(u), transport: transport})
 	}
 	return s, nil
-}
-
-// clientConfig is what the client library is told: one try per request, no header of its own.
-func (o Options) clientConfig(transport *http.Transport, log *slog.Logger) elasticsearch.Config {
-	return elasticsearch.Config{
-		Addresses:         o.Addresses,
-		Username:          o.Username,
-		Password:          o.Password,
-		APIKey:            o.APIKey,
-		Header:            http.Header{"User-Agent": {o.UserAgent}},
-		DisableRetry:      true,
-		DisableMetaHeader: true,
-		Transport:         &roundTripper{next: transport, log: log},
-		ConnectionPoolFunc: func(conns []*elastictransport.Connection, _ elastictransport.Selector) elastictransport.ConnectionPool {
-			return newAddressPool(conns, time.Now)
-		},
-	}
 }
 
 // hostList names the hosts without credentials and paths.
@@ -86,11 +72,13 @@ func hostList(urls []*url.URL) string {
 // Name returns the hosts, comma-separated.
 func (s *Sink) Name() string { return s.name }
 
-// Close ends idle connections. Sends in flight go on; later ones fail.
+// Nodes returns what is known of each address, in the order in which they were given.
+func (s *Sink) Nodes() []NodeStatus { return s.nodes.status() }
+
+// Close ends idle connections. Sends in flight go on.
 func (s *Sink) Close() error {
-	err := s.client.Close(context.Background())
-	s.transport.CloseIdleConnections()
-	return err
+	s.nodes.closeIdle()
+	return nil
 }
 
 // Send makes one bulk request of docs and returns what became of each, in their order, or a
@@ -99,33 +87,43 @@ func (s *Sink) Send(ctx context.Context, docs []flush.Document) ([]flush.Outcome
 	if len(docs) == 0 {
 		return nil, nil
 	}
+	info, e := s.ready(ctx)
+	if e != nil {
+		return nil, e
+	}
 	sc := getScratch()
 	defer sc.put()
-	b, err := encode(docs, sc, s.compression)
+	compression := s.detected.compression(s.compression)
+	b, err := encode(docs, sc, compression)
 	if err != nil {
 		return nil, &flush.RequestError{Cause: causeEncode, Err: err}
 	}
 	defer b.release() // before sc.put: a connection may still be reading
 	requestCtx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	res, err := esapi.BulkRequest{
-		Body:       b.reader(),
-		FilterPath: filterPath,
-		Header:     s.bulkHeader(),
-	}.Do(requestCtx, s.client)
-	if err != nil {
-		return nil, s.connectionError(ctx, err)
+	res, n, f := s.do(ctx, requestCtx, s.bulkRequest(b, compression))
+	if f != nil {
+		return nil, f.RequestError
 	}
 	defer res.Body.Close()
 	s.metrics.addSent(b.size)
+	outcomes, e := s.readOutcomes(ctx, res, docs, sc, b.size, info)
+	if e = s.answered(n, e); e != nil {
+		return nil, s.withoutZstd(e, compression)
+	}
+	return outcomes, nil
+}
+
+// readOutcomes reads the answer to a bulk of docs.
+func (s *Sink) readOutcomes(ctx context.Context, res *http.Response, docs []flush.Document, sc *scratch, sent int64, info Info) ([]flush.Outcome, *flush.RequestError) {
 	if res.StatusCode != http.StatusOK {
 		return nil, s.statusError(res.StatusCode, res.Header, readSome(res.Body))
 	}
-	if err := readAnswer(&sc.answer, res.Body, b.size); err != nil {
+	if err := readAnswer(&sc.answer, res.Body, sent); err != nil {
 		return nil, s.connectionError(ctx, err)
 	}
 	s.metrics.addReceived(sc.answer.Len())
-	outcomes, ids, err := parseAnswer(sc.answer.Bytes(), docs, sc.ids)
+	outcomes, ids, err := parseAnswer(sc.answer.Bytes(), docs, sc.ids, info.exact())
 	sc.ids = ids
 	if err != nil {
 		return nil, &flush.RequestError{Cause: causeUntrusted, Status: res.StatusCode,
@@ -134,14 +132,36 @@ func (s *Sink) Send(ctx context.Context, docs []flush.Document) ([]flush.Outcome
 	return outcomes, nil
 }
 
-// bulkHeader returns a header of its own for each request: the client writes to it.
-func (s *Sink) bulkHeader() http.Header {
-	h := http.Header{
-		"Content-Type": {"application/x-ndjson"},
-		"Accept":       {"application/json"},
+// withoutZstd takes a refusal of a body of zstd for one of zstd itself, as it is where a proxy hides a server of another kind:
+// splitting would end with every document refused.
+func (s *Sink) withoutZstd(e *flush.RequestError, used Compression) *flush.RequestError {
+	if used == CompressionZstd && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnsupportedMediaType) {
+		s.detected.refuseZstd()
+		e.Verdict = flush.Retry
 	}
-	if s.compression == CompressionGzip {
-		h["Content-Encoding"] = []string{"gzip"}
+	return e
+}
+
+func (s *Sink) bulkRequest(b *bulk, compression Compression) request {
+	r := request{method: http.MethodPost, path: "/_bulk", query: bulkQuery, header: bulkHeaders[compression], bulk: b}
+	if s.requireDataStream {
+		r.query = strictBulkQuery
+	}
+	return r
+}
+
+var (
+	bulkQuery       = url.Values{"filter_path": {filterPath}}
+	strictBulkQuery = url.Values{"filter_path": {filterPath}, "require_data_stream": {"true"}}
+	bulkHeaders     = map[Compression]http.Header{
+		CompressionNone: bulkHeader(""), CompressionGzip: bulkHeader("gzip"), CompressionZstd: bulkHeader("zstd"),
+	}
+)
+
+func bulkHeader(encoding string) http.Header {
+	h := http.Header{"Content-Type": {"application/x-ndjson"}, "Accept": {"application/json"}}
+	if encoding != "" {
+		h["Content-Encoding"] = []string{encoding}
 	}
 	return h
 }

@@ -32,6 +32,11 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 	switch {
 	case path == "/" && (ctx.IsGet() || ctx.IsHead()):
+		s.counts.greetings.Add(1)
+		if s.opts.Greeting != 0 {
+			refuse(ctx, s.opts.Greeting, "security_exception", "action [cluster:monitor/main] is unauthorized")
+			return
+		}
 		ctx.SetBody(s.greeting())
 	case strings.HasSuffix(path, "/_bulk") && (ctx.IsPost() || ctx.IsPut()):
 		s.bulk(ctx, strings.Trim(strings.TrimSuffix(path, "_bulk"), "/"))
@@ -47,6 +52,9 @@ func (s *Server) greeting() []byte {
 	if s.opts.OpenSearch {
 		version = map[string]string{"number": "2.19.1", "distribution": "opensearch"}
 		tagline = "The OpenSearch Project: https://opensearch.org/"
+	}
+	if s.opts.Version != "" {
+		version["number"] = s.opts.Version
 	}
 	body, err := json.Marshal(map[string]any{
 		"name": "node-1", "cluster_name": "elastictest", "cluster_uuid": "elastictest00000000000",
@@ -83,6 +91,7 @@ func (s *Server) bulk(ctx *fasthttp.RequestCtx, index string) {
 		Documents: len(work.items),
 		Bytes:     len(ctx.Request.Body()),
 		Encoding:  string(ctx.Request.Header.ContentEncoding()),
+		Query:     string(ctx.URI().QueryString()),
 	}, work)
 	s.wait(fault)
 	switch {

@@ -19,6 +19,10 @@ type Options struct {
 	Keep Keep
 	// OpenSearch makes it answer like OpenSearch: no product header, another greeting.
 	OpenSearch bool
+	// Version is the number that GET / tells. Default (""): 8.19.21, or 2.19.1 of OpenSearch.
+	Version string
+	// Greeting, when it is not 0, is the status of GET / and HEAD /, with no more than an error: as for a key that may only write.
+	Greeting int
 	// MaxContentLength is the largest body taken, in bytes after decompression; a larger one is 413. 0 means no limit.
 	MaxContentLength int
 	// Authorization is the exact value of the header that every request must have, else 401. "" means none.
@@ -59,6 +63,7 @@ type Request struct {
 	Documents int    // 0 when the body is malformed
 	Bytes     int    // as sent
 	Encoding  string // Content-Encoding
+	Query     string // as sent
 }
 
 // Fault spoils one request. Fields combine in the order in which they stand here.

@@ -16,6 +16,7 @@ type Server struct {
 	http  *fasthttp.Server
 	store *store
 	url   atomic.Pointer[string]
+	ln    atomic.Pointer[net.Listener]
 
 	item    atomic.Pointer[func(Item) Answer]
 	request atomic.Pointer[func(Request) Fault]
@@ -75,7 +76,13 @@ func NewServer(opts Options) *Server {
 // Serve answers requests until Close. It returns after the listener was closed.
 func (s *Server) Serve(ln net.Listener) error {
 	s.setURL(ln)
-	if err := s.http.Serve(ln); err != nil {
+	err := s.http.Serve(ln)
+	select {
+	case <-s.stop: // Close may have come before fasthttp knew the listener, and closed it itself
+		return nil
+	default:
+	}
+	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
@@ -85,6 +92,9 @@ func (s *Server) Serve(ln net.Listener) error {
 func (s *Server) Close() {
 	s.stopOnce.Do(func() {
 		close(s.stop)
+		if ln := s.ln.Load(); ln != nil {
+			_ = (*ln).Close() // Shutdown closes it only when Serve got that far
+		}
 		_ = s.http.Shutdown() // it only repeats what closing the listener said
 	})
 }
@@ -92,6 +102,7 @@ func (s *Server) Close() {
 func (s *Server) setURL(ln net.Listener) {
 	url := "http://" + ln.Addr().String()
 	s.url.Store(&url)
+	s.ln.Store(&ln)
 }
 
 // URL returns the base URL; "" before Serve.
@@ -136,11 +147,12 @@ func (silent) Printf(string, ...any) {}
 
 // counts are what Stats returns.
 type counts struct {
-	documents, created, conflicts, failed, bytes atomic.Int64
+	greetings, documents, created, conflicts, failed, bytes atomic.Int64
 }
 
 // Stats counts what came since the start or the last Reset.
 type Stats struct {
+	Greetings int64 `json:"greetings"` // GET and HEAD /
 	Requests  int64 `json:"requests"`  // bulk requests, spoiled ones included
 	Documents int64 `json:"documents"` // items of requests that were not refused whole
 	Created   int64 `json:"created"`
@@ -153,6 +165,7 @@ type Stats struct {
 // Stats returns the counts.
 func (s *Server) Stats() Stats {
 	return Stats{
+		Greetings: s.counts.greetings.Load(),
 		Requests:  s.requests.Load(),
 		Documents: s.counts.documents.Load(),
 		Created:   s.counts.created.Load(),
@@ -166,7 +179,7 @@ func (s *Server) Stats() Stats {
 // Reset forgets documents and counts.
 func (s *Server) Reset() {
 	s.store.reset()
-	for _, c := range []*atomic.Int64{&s.requests, &s.counts.documents, &s.counts.created,
+	for _, c := range []*atomic.Int64{&s.requests, &s.counts.greetings, &s.counts.documents, &s.counts.created,
 		&s.counts.conflicts, &s.counts.failed, &s.counts.bytes} {
 		c.Store(0)
 	}

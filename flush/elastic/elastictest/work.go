@@ -52,6 +52,9 @@ func (r *refusal) answer(ctx *fasthttp.RequestCtx) {
 	}
 }
 
+// notJSON is what a server says that ignores the encoding.
+var notJSON = &refusal{status: 400, typ: "x_content_parse_exception", reason: "not JSON: the encoding is ignored"}
+
 // parse reads the actions of a request.
 func (w *work) parse(s *Server, ctx *fasthttp.RequestCtx, index string) *refusal {
 	body := ctx.Request.Body()
@@ -63,8 +66,20 @@ func (w *work) parse(s *Server, ctx *fasthttp.RequestCtx, index string) *refusal
 			return &refusal{cut: true}
 		}
 		body = plain
+	case "zstd":
+		if !s.opts.OpenSearch {
+			return notJSON
+		}
+		plain, err := ctx.Request.BodyUncompressed()
+		if err != nil {
+			return &refusal{cut: true}
+		}
+		body = plain
 	default:
-		return &refusal{status: 400, typ: "x_content_parse_exception", reason: "not JSON: the encoding is ignored"}
+		return notJSON
+	}
+	if s.opts.OpenSearch && ctx.QueryArgs().Has("require_data_stream") {
+		return &refusal{status: 400, typ: "illegal_argument_exception", reason: "request [/_bulk] contains unrecognized parameter: [require_data_stream]"}
 	}
 	contentType, _, _ := strings.Cut(string(ctx.Request.Header.ContentType()), ";")
 	switch {

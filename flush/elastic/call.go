@@ -1,0 +1,99 @@
+package elastic
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/weirlog/weir/flush"
+)
+
+// answer is what a server says to one request that is not about documents.
+type answer struct {
+	status int
+	body   []byte
+}
+
+// ok reports whether what was asked for was done or is there.
+func (a answer) ok() bool { return a.status/100 == 2 }
+
+// lacks reports whether the server has no such function, as against refusing it: it does not know the path, or the privilege
+// to use it has no name there.
+func (a answer) lacks() bool {
+	if a.status == http.StatusMethodNotAllowed || a.status == http.StatusGone {
+		return true
+	}
+	typ, reason := errorOf(a.body)
+	return a.status == http.StatusBadRequest && typ == "" && strings.HasPrefix(reason, "no handler found")
+}
+
+// call makes a request that any node may answer. body is sent as JSON unless it is nil. An error is a *flush.RequestError and means that
+// there was no answer, or none of a search server.
+func (s *Sink) call(ctx context.Context, method, path string, body any) (answer, error) {
+	r := request{method: method, path: path, header: http.Header{"Accept": {"application/json"}}}
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return answer{}, &flush.RequestError{Cause: causeEncode, Err: err}
+		}
+		r.text = text
+		r.header["Content-Type"] = []string{"application/json"}
+	}
+	requestCtx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	res, n, f := s.do(ctx, requestCtx, r)
+	if f != nil {
+		return answer{}, s.advise(f.RequestError)
+	}
+	defer res.Body.Close()
+	a := answer{res.StatusCode, readSome(res.Body)}
+	var e *flush.RequestError
+	switch {
+	case !a.ok() && isNodeFault(s.statusError(a.status, res.Header, a.body)) && !a.lacks():
+		e = s.statusError(a.status, res.Header, a.body)
+	case a.status == http.StatusUnauthorized:
+		e = s.statusError(a.status, res.Header, a.body)
+	}
+	if e = s.answered(n, e); e != nil {
+		return answer{}, s.advise(e)
+	}
+	return a, nil
+}
+
+// IsDataStream reports whether a name is that of a data stream, and whether the server said so at all.
+func (s *Sink) IsDataStream(ctx context.Context, name string) (yes, known bool) {
+	a, err := s.call(ctx, http.MethodGet, "/_data_stream/"+url.PathEscape(name), nil)
+	switch {
+	case err != nil:
+		return false, false
+	case a.ok():
+		return true, true
+	}
+	return false, a.status == http.StatusNotFound
+}
+
+// MissingPrivileges returns which privileges on an index the credentials lack to deliver to it, and whether the server said so
+// at all: without its security, or with another one, it does not.
+func (s *Sink) MissingPrivileges(ctx context.Context, index string, op flush.Op) (missing []string, known bool) {
+	need := []string{"create_doc", "auto_configure"}
+	if op == flush.OpIndex {
+		need[0] = "index"
+	}
+	a, err := s.call(ctx, http.MethodPost, "/_security/user/_has_privileges", map[string]any{
+		"index": []any{map[string]any{"names": []string{index}, "privileges": need}},
+	})
+	var said struct {
+		Index map[string]map[string]bool `json:"index"`
+	}
+	if err != nil || !a.ok() || json.Unmarshal(a.body, &said) != nil || len(said.Index[index]) != len(need) {
+		return nil, false
+	}
+	for _, name := range need {
+		if !said.Index[index][name] {
+			missing = append(missing, name)
+		}
+	}
+	return missing, true
+}
