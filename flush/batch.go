@@ -1,6 +1,8 @@
 package flush
 
 import (
+	"unsafe"
+
 	"github.com/weirlog/weir/wal"
 )
 
@@ -47,11 +49,15 @@ func (b *batch) record(o wal.Offset) *wal.Record {
 	return &b.records[lo]
 }
 
+// size returns the bytes that the batch keeps for its next use.
+func (b *batch) size() int64 {
+	return b.arena.Size() + int64(cap(b.records))*int64(unsafe.Sizeof(wal.Record{})) + int64(cap(b.docs))*int64(unsafe.Sizeof(Document{}))
+}
+
 // shelf keeps batches for their next use. Guarded by Flusher.mu.
 type shelf struct {
 	batches []*batch
-	bytes   int64 // of their arenas
-	most    int64
+	bytes   int64 // that they keep
 }
 
 func (s *shelf) take() *batch {
@@ -61,16 +67,16 @@ func (s *shelf) take() *batch {
 	}
 	b := s.batches[n-1]
 	s.batches = s.batches[:n-1]
-	s.bytes -= b.arena.Size()
+	s.bytes -= b.size()
 	return b
 }
 
-// put keeps a batch unless the arenas on the shelf hold enough.
-func (s *shelf) put(b *batch) {
+// put keeps a batch unless those on the shelf keep more than most then.
+func (s *shelf) put(b *batch, most int64) {
 	b.reset()
-	if s.bytes+b.arena.Size() > s.most {
+	if s.bytes+b.size() > most {
 		return
 	}
-	s.bytes += b.arena.Size()
+	s.bytes += b.size()
 	s.batches = append(s.batches, b)
 }

@@ -157,7 +157,6 @@ func New(opts Options) *Flusher {
 	}
 	f.holdBytes = max(opts.MaxInFlightBytes/int64(holdShare*len(f.lanes)), 1)
 	f.budget = newBudget(opts.MaxInFlightBytes-f.holdBytes*int64(len(f.lanes)), len(f.lanes))
-	f.shelf.most = opts.MaxInFlightBytes
 	f.startCursors()
 	opts.Metrics.watch(f)
 	opts.Metrics.checkpoint(stored)

@@ -125,7 +125,7 @@ func (l *lane) finish(b *batch) {
 	l.f.mu.Lock()
 	defer l.f.mu.Unlock()
 	l.release(b.reserved)
-	l.f.shelf.put(b)
+	l.f.shelf.put(b, l.f.budget.left())
 }
 
 // deliver settles every record of a batch or holds documents of it back. On error (ctx ended) nothing is known to be settled.

@@ -10,18 +10,18 @@ import (
 	"github.com/weirlog/weir/flush"
 )
 
-// answer is what a server says to one request that is not about documents.
-type answer struct {
+// reply is what a server says to one request that is not about documents.
+type reply struct {
 	status int
 	body   []byte
 }
 
 // ok reports whether what was asked for was done or is there.
-func (a answer) ok() bool { return a.status/100 == 2 }
+func (a reply) ok() bool { return a.status/100 == 2 }
 
 // lacks reports whether the server has no such function, as against refusing it: it does not know the path, or the privilege
 // to use it has no name there.
-func (a answer) lacks() bool {
+func (a reply) lacks() bool {
 	if a.status == http.StatusMethodNotAllowed || a.status == http.StatusGone {
 		return true
 	}
@@ -31,12 +31,21 @@ func (a answer) lacks() bool {
 
 // call makes a request that any node may answer. body is sent as JSON unless it is nil. An error is a *flush.RequestError and means that
 // there was no answer, or none of a search server.
-func (s *Sink) call(ctx context.Context, method, path string, body any) (answer, error) {
-	r := request{method: method, path: path, header: http.Header{"Accept": {"application/json"}}}
+func (s *Sink) call(ctx context.Context, method, path string, body any) (reply, error) {
+	return s.callQuery(ctx, method, path, "", body)
+}
+
+// callQuery is call with a query, "?a=b" or "".
+func (s *Sink) callQuery(ctx context.Context, method, path, query string, body any) (reply, error) {
+	values, err := url.ParseQuery(strings.TrimPrefix(query, "?"))
+	if err != nil {
+		return reply{}, &flush.RequestError{Cause: causeEncode, Err: err}
+	}
+	r := request{method: method, path: path, query: values, header: http.Header{"Accept": {"application/json"}}}
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
-			return answer{}, &flush.RequestError{Cause: causeEncode, Err: err}
+			return reply{}, &flush.RequestError{Cause: causeEncode, Err: err}
 		}
 		r.text = text
 		r.header["Content-Type"] = []string{"application/json"}
@@ -45,10 +54,10 @@ func (s *Sink) call(ctx context.Context, method, path string, body any) (answer,
 	defer cancel()
 	res, n, f := s.do(ctx, requestCtx, r)
 	if f != nil {
-		return answer{}, s.advise(f.RequestError)
+		return reply{}, s.advise(f.RequestError)
 	}
 	defer res.Body.Close()
-	a := answer{res.StatusCode, readSome(res.Body)}
+	a := reply{res.StatusCode, readSome(res.Body)}
 	var e *flush.RequestError
 	switch {
 	case !a.ok() && isNodeFault(s.statusError(a.status, res.Header, a.body)) && !a.lacks():
@@ -57,14 +66,14 @@ func (s *Sink) call(ctx context.Context, method, path string, body any) (answer,
 		e = s.statusError(a.status, res.Header, a.body)
 	}
 	if e = s.answered(n, e); e != nil {
-		return answer{}, s.advise(e)
+		return reply{}, s.advise(e)
 	}
 	return a, nil
 }
 
 // IsDataStream reports whether a name is that of a data stream, and whether the server said so at all.
 func (s *Sink) IsDataStream(ctx context.Context, name string) (yes, known bool) {
-	a, err := s.call(ctx, http.MethodGet, "/_data_stream/"+url.PathEscape(name), nil)
+	a, err := s.call(ctx, http.MethodGet, "/_data_stream/"+name, nil)
 	switch {
 	case err != nil:
 		return false, false

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/elastic/go-elasticsearch/v8"
+
 	"github.com/weirlog/weir/flush"
 )
 
@@ -21,9 +23,9 @@ type nodes struct {
 
 // node is one address.
 type node struct {
-	url           *url.URL
-	authorization string // "" for none
-	transport     *http.Transport
+	url       *url.URL
+	client    *elasticsearch.BaseClient
+	transport *http.Transport // of the client
 
 	// Under nodes.mu.
 	failures int       // in a row

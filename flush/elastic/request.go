@@ -3,7 +3,6 @@ package elastic
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -72,47 +71,29 @@ func (s *Sink) attempt(caller, ctx context.Context, n *node, r request) (*http.R
 		GetConn: func(string) { connected.Store(false) },
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	req := s.httpRequest(ctx, n, r)
-	res, err := n.transport.RoundTrip(req)
+	res, err := n.client.Perform(r.httpRequest(ctx))
 	if err != nil {
 		return nil, &fault{RequestError: s.connectionError(caller, err), unsent: !connected.Load()}
 	}
 	return res, nil
 }
 
-func (s *Sink) httpRequest(ctx context.Context, n *node, r request) *http.Request {
-	u := &url.URL{Scheme: n.url.Scheme, Host: n.url.Host, Path: n.url.Path + r.path, RawQuery: r.query.Encode()}
-	header := s.headers.Clone()
-	for name, values := range r.header {
-		header[name] = values
+// httpRequest returns the request without the node, whose client adds address, credentials and headers.
+func (r *request) httpRequest(ctx context.Context) *http.Request {
+	header := r.header.Clone()
+	if header == nil {
+		header = http.Header{}
 	}
-	if n.authorization != "" {
-		header["Authorization"] = []string{n.authorization}
-	}
-	req := (&http.Request{Method: r.method, URL: u, Host: u.Host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
+	u := &url.URL{Path: r.path, RawQuery: r.query.Encode()}
+	req := (&http.Request{Method: r.method, URL: u, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
 	switch {
-	case r.bulk != nil:
+	case r.bulk != nil: // the library would send chunks of a total that it does not know
 		req.Body, req.ContentLength, req.GetBody = r.bulk.reader(), r.bulk.size, r.bulk.again
 	case r.text != nil:
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.text)), nil }
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(r.text)), int64(len(r.text))
 	}
 	return req
-}
-
-// authorization returns the header of a node's requests.
-func (o Options) authorization(u *url.URL) string {
-	user, password := o.Username, o.Password
-	switch {
-	case u.User != nil:
-		user = u.User.Username()
-		password, _ = u.User.Password() // none is empty
-	case o.APIKey != "":
-		return "ApiKey " + o.APIKey
-	case user == "":
-		return ""
-	}
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
 // proofTimeout is how long a node that failed has to show that it is well again, while a batch waits that another node would take.

@@ -17,7 +17,6 @@ import (
 type Sink struct {
 	nodes             *nodes
 	detected          *detection
-	headers           http.Header // of every request
 	name              string
 	timeout           time.Duration
 	compression       Compression
@@ -38,7 +37,6 @@ func New(opts Options) (*Sink, error) {
 	s := &Sink{
 		nodes:             &nodes{now: time.Now},
 		detected:          newDetection(opts.Logger, time.Now),
-		headers:           http.Header{},
 		name:              hostList(urls),
 		timeout:           opts.RequestTimeout,
 		compression:       opts.Compression,
@@ -46,16 +44,16 @@ func New(opts Options) (*Sink, error) {
 		metrics:           opts.Metrics,
 		now:               time.Now,
 	}
-	for name, values := range opts.Headers {
-		s.headers[http.CanonicalHeaderKey(name)] = values
-	}
-	s.headers["User-Agent"] = []string{opts.UserAgent}
 	for _, u := range urls {
 		transport, err := opts.httpTransport(u.Hostname())
 		if err != nil {
 			return nil, fmt.Errorf("elasticsearch options: %w", err)
 		}
-		s.nodes.all = append(s.nodes.all, &node{url: u, authorization: opts.authorization(u), transport: transport})
+		client, err := opts.newClient(u, transport)
+		if err != nil {
+			return nil, err
+		}
+		s.nodes.all = append(s.nodes.all, &node{url: u, client: client, transport: transport})
 	}
 	return s, nil
 }

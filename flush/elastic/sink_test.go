@@ -320,7 +320,7 @@ func TestSink_Send_Credentials(t *testing.T) {
 		change func(*elastic.Options)
 	}{
 		"basic":   {"Basic dTpw", func(o *elastic.Options) { o.Username, o.Password = "u", "p" }},
-		"API key": {"ApiKey aWQ6a2V5", func(o *elastic.Options) { o.APIKey = "aWQ6a2V5" }},
+		"API key": {"APIKey aWQ6a2V5", func(o *elastic.Options) { o.APIKey = "aWQ6a2V5" }},
 		"address": {"Basic dTpw", func(o *elastic.Options) {
 			o.Addresses[0] = strings.Replace(o.Addresses[0], "://", "://u:p@", 1)
 		}},
