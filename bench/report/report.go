@@ -127,16 +127,16 @@ func (r *Report) Add(c Case, target string, round Round) {
 	(*rows)[j].Rounds = append((*rows)[j].Rounds, round)
 }
 
-// Median returns the median of f over the rounds of a target, in the first case of a scenario that has it; 0 when none has.
-func (r *Report) Median(scenario, target string, f func(Round) float64) float64 {
+// Row returns the row of a target, in the first case of a scenario that has it; nil when none has.
+func (r *Report) Row(scenario, target string) *Row {
 	for i := range r.Cases {
 		for j := range r.Cases[i].Rows {
 			if row := &r.Cases[i].Rows[j]; r.Cases[i].Scenario == scenario && row.Target == target {
-				return row.Median(f)
+				return row
 			}
 		}
 	}
-	return 0
+	return nil
 }
 
 // JSON writes the report for programs.

@@ -62,6 +62,9 @@ func TestReport_Markdown_DeliveryIntoARealServer(t *testing.T) {
 	if row := lineWith(markdown.String(), "weir, backlog"); row != "| "+strings.Join(want, " | ")+" |" {
 		t.Errorf("row %s", row)
 	}
+	if row := r.Row("elastic", "weir, backlog"); row == nil || row.Rounds[0].ServerCPU != 31.5 || r.Row("ack", "weir, backlog") != nil {
+		t.Errorf("row %+v", row)
+	}
 	for name, text := range map[string]string{"table": tableText.String(), "Markdown": markdown.String()} {
 		if !strings.Contains(text, "Elasticsearch 8 on an abacus") {
 			t.Errorf("the %s lacks the note:\n%s", name, text)
