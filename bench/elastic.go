@@ -15,6 +15,7 @@ type elasticOptions struct {
 	options
 	url         string
 	documents   int       // of each round
+	warmRounds  int       // to warm the server up, at most
 	connections []int     // that the other loaders may try
 	bodies      []float64 // sizes of their requests, in MB (10^6 bytes)
 	serverPID   int       // of the server, for its processor time; 0: not looked at
@@ -44,6 +45,7 @@ counted afterwards and deleted. See docs/benchmarks.md.`,
 	flags.StringVar(&o.url, "url", "", "the server, which other work should leave alone meanwhile")
 	flags.IntVar(&o.documents, "documents", 400_000, "documents of each round, rounded up to full requests")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds of each target")
+	flags.IntVar(&o.warmRounds, "warm-rounds", 12, "rounds to warm the server up, at most; 0: it is warm")
 	flags.IntSliceVar(&o.connections, "connections", []int{1, 2, 4}, "connections that the loaders beside weir try; the fastest is measured")
 	flags.Float64SliceVar(&o.bodies, "body-megabytes", []float64{1, 2.5, 5}, "sizes of requests that they try")
 	flags.IntVar(&o.serverPID, "server-pid", 0, "process `ID` of the server, to report its processor time")
@@ -62,6 +64,9 @@ func (o *elasticOptions) validate() error {
 	}
 	if o.rounds < 1 {
 		errs = append(errs, fmt.Errorf("--rounds: %d is not a number of rounds", o.rounds))
+	}
+	if o.warmRounds < 0 {
+		errs = append(errs, fmt.Errorf("--warm-rounds: %d is not a number of rounds", o.warmRounds))
 	}
 	if len(o.connections) == 0 || len(o.bodies) == 0 {
 		errs = append(errs, errors.New("--connections, --body-megabytes: the loaders need at least one of each"))

@@ -16,16 +16,15 @@ const (
 // A server that has just started compiles what it runs often, and is several times slower for its first million
 // documents: it is warm when rounds no longer become faster by more than this share.
 const (
-	warmGain   = 0.05
-	warmQuiet  = 2 // rounds in a row without such a gain
-	warmRounds = 12
+	warmGain  = 0.05
+	warmQuiet = 2 // rounds in a row without such a gain
 )
 
-// warmUp sends documents in turn with and without ids until the server is as fast as it will be, or its patience ends.
+// warmUp sends documents in turn with and without ids until the server is as fast as it will be, or the rounds are used up.
 func (e *elasticLab) warmUp(ctx context.Context) error {
 	t := loaderTarget(report.PlainLoop, e.flags.settings()[0])
 	var fastest [2]float64 // of each case
-	for n, quiet := 0, 0; n < warmRounds && quiet < warmQuiet; n++ {
+	for n, quiet := 0, 0; n < e.flags.warmRounds && quiet < warmQuiet; n++ {
 		for i := range elasticCases {
 			round, err := e.round(ctx, &t, &elasticCases[i], false)
 			if err != nil {

@@ -98,7 +98,7 @@ func TestRunElastic_SendsTheSameDocuments(t *testing.T) {
 	dir := t.TempDir()
 	jsonFile := filepath.Join(dir, "report.json")
 	var out bytes.Buffer
-	o := elasticOptions{url: f.url + "/", documents: 3000, connections: []int{1, 2}, bodies: []float64{0.1}, serverPID: os.Getpid(),
+	o := elasticOptions{url: f.url + "/", documents: 3000, warmRounds: 3, connections: []int{1, 2}, bodies: []float64{0.1}, serverPID: os.Getpid(),
 		options: options{rounds: 1, dir: dir, json: jsonFile, out: &out, progress: testWriter{t}}}
 	if err := runElastic(t.Context(), o); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
@@ -310,6 +310,7 @@ func TestElasticOptions_Validate(t *testing.T) {
 	for name, spoil := range map[string]func(*elasticOptions){
 		"--url":            func(o *elasticOptions) { o.url = "127.0.0.1:9200" },
 		"--documents":      func(o *elasticOptions) { o.documents = 0 },
+		"--warm-rounds":    func(o *elasticOptions) { o.warmRounds = -1 },
 		"--rounds":         func(o *elasticOptions) { o.options.rounds = 0 },
 		"--connections":    func(o *elasticOptions) { o.connections = []int{2, 0} },
 		"--body-megabytes": func(o *elasticOptions) { o.bodies = []float64{0} },

@@ -140,7 +140,7 @@ const settledMetric = `weir_flush_settled_total{outcome="delivered"}`
 // settled waits until weir has delivered n documents. It asks seldom at first, because asking costs the time of the
 // asked, and often towards the end.
 func settled(ctx context.Context, s *server, n int) error {
-	const seldom, often = 200 * time.Millisecond, 5 * time.Millisecond
+	const seldom, often = time.Second, 10 * time.Millisecond
 	begun, last, moved := time.Now(), 0, time.Now()
 	timer := time.NewTimer(often)
 	defer timer.Stop()
@@ -162,7 +162,7 @@ func settled(ctx context.Context, s *server, n int) error {
 		pause := often
 		if done > 0 {
 			left := time.Duration(float64(now.Sub(begun)) * float64(n-done) / float64(done))
-			pause = min(max(left/4, often), seldom)
+			pause = min(max(left/2, often), seldom)
 		}
 		timer.Reset(pause)
 		select {

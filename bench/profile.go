@@ -23,7 +23,7 @@ func (l *lab) profile(ctx context.Context, admin, name string, length time.Durat
 	}
 	name = notInNames.ReplaceAllString(strings.ToLower(name), "-")
 	keep := func(kind, path string) error {
-		err := get(ctx, admin+"/debug/pprof/"+path, func(r io.Reader) error {
+		err := getWith(ctx, patient, admin+"/debug/pprof/"+path, func(r io.Reader) error {
 			return writeFile(filepath.Join(l.profiles, name+"."+kind+".pprof"), func(w io.Writer) error {
 				_, err := io.Copy(w, r)
 				return err

@@ -175,11 +175,15 @@ func metric(ctx context.Context, admin, name string) (value float64, err error) 
 
 // get sends a GET and gives the body of a 200 answer to read, which may be nil.
 func get(ctx context.Context, url string, read func(io.Reader) error) error {
+	return getWith(ctx, control, url, read)
+}
+
+func getWith(ctx context.Context, client *http.Client, url string, read func(io.Reader) error) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
-	resp, err := control.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return err // it names method and URL
 	}
