@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -59,10 +60,19 @@ func runElastic(ctx context.Context, o elasticOptions) error {
 	o.documents = fullRequests(o.documents)
 	return inLab(ctx, o.options, func(l *lab) error {
 		e := &elasticLab{lab: l, flags: o, server: newSearchServer(o.url, o.serverPID),
-			requests: elasticRequests("bench"), prefix: fmt.Sprintf("weir-bench-%d-", time.Now().UnixMilli())}
+			requests: elasticRequests("bench"), prefix: newIndexPrefix()}
 		defer e.server.close()
 		return e.measure(ctx)
 	})
+}
+
+// newIndexPrefix makes names that no other run has. They are letters: weir would take some digits for a date.
+func newIndexPrefix() string {
+	letters := make([]byte, 12)
+	for i := range letters {
+		letters[i] = 'a' + byte(rand.IntN(26))
+	}
+	return "weir-bench-" + string(letters) + "-"
 }
 
 func (e *elasticLab) measure(ctx context.Context) error {
@@ -145,7 +155,7 @@ func (e *elasticLab) note(format string, args ...any) {
 
 // record measures a round and puts it into the report.
 func (e *elasticLab) record(ctx context.Context, scenario string, t *elasticTarget, c *elasticCase, n int) error {
-	round, err := e.round(ctx, t, c, n == 0 && e.profiles != "" && t.binary != "")
+	round, err := e.round(ctx, t, c, e.profiles != "" && t.binary != "")
 	if wrong := (*wrongCountError)(nil); errors.As(err, &wrong) {
 		failure := fmt.Sprintf("%s, %s, %s, round %d: %s", scenario, c.name, t.name, n+1, wrong)
 		e.report.Failures = append(e.report.Failures, failure)
@@ -193,7 +203,7 @@ func (e *elasticLab) round(ctx context.Context, t *elasticTarget, c *elasticCase
 	}
 	profiled := func() error { return nil }
 	if profile {
-		profiled = e.profileWork(ctx, work, t.name+" "+c.name)
+		profiled = e.profileWork(ctx, work, fmt.Sprintf("%s %s %d", t.name, c.name, e.indices))
 	}
 	if round, err = e.timed(ctx, work); err != nil {
 		return round, err
@@ -241,7 +251,8 @@ func (e *elasticLab) timed(ctx context.Context, work *elasticWork) (round report
 // part of the round, a faster one lets it see some idling at the end.
 const profileRate = 40_000
 
-// profileWork takes profiles of a weir from when it serves. What it returns waits for them.
+// profileWork takes profiles of a weir from when it serves: of every round, because a weir that waits for its server has few
+// samples in each, and pprof adds files up. What it returns waits for them.
 func (e *elasticLab) profileWork(ctx context.Context, work *elasticWork, name string) func() error {
 	length := time.Duration(e.flags.documents) * time.Second / profileRate
 	wait := func() error { return errors.New("weir did not start") }

@@ -37,7 +37,7 @@ func (o *options) commonFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "put the data of the run into `DIRECTORY`, on the disk to be measured")
 	flags.StringVar(&o.json, "json", "", "write the report as JSON to `FILE`")
 	flags.StringVar(&o.markdown, "markdown", "", "write the report as Markdown to `FILE`")
-	flags.StringVar(&o.profiles, "profile", "", "keep CPU and heap profiles of weir's first rounds in `DIRECTORY`")
+	flags.StringVar(&o.profiles, "profile", "", "keep CPU and heap profiles of weir in `DIRECTORY`")
 }
 
 // longest is the greatest length of a window, so that a slip of the pen does not fill a disk.
