@@ -2,6 +2,7 @@
 //
 //	go run ./bench [--scenario ack,delivery,memory|all] [--seconds N] [--rounds N] [--weir PATH]
 //	               [--json FILE] [--markdown FILE] [--profile DIR]
+//	go run ./bench elastic --url URL [--server-pid PID] [--documents N] [--rounds N]
 //
 // It builds weir, or takes a binary, and starts every server as a child process with a data directory of its
 // own: weir, two baselines (package baseline) and a counting Elasticsearch (package elastictest), the
@@ -11,6 +12,9 @@
 // knows how to start its server and how to prove that what the server acknowledged arrived (see target.go).
 // Targets take turns, round by round, each round on a fresh process and directory.
 //
+// The command "elastic" measures delivery into a real server beside other loaders (see elastic_run.go). They run in this
+// process and send, from memory, the documents that weir makes of its events: the same bytes, which a test compares.
+//
 // Invariants
 //
 //	M1  A round counts only what was acknowledged with the right status and number of events; any other answer
@@ -18,7 +22,9 @@
 //	M2  After each round of weir every acknowledged event is looked for: at the sink exactly once, or, where
 //	    the sink is away, below the durable offset. One missing, or one too many, fails the run.
 //	M3  A failed run exits with 1 and names what failed, also in the reports. Speed never fails a run.
-//	M4  Child processes and directories are gone when the command returns, also after a signal.
+//	M4  Child processes and directories are gone when the command returns, also after a signal; so are the indices
+//	    that were made in a real server.
+//	M5  A round into a real server counts only with exactly its documents in the index.
 //
 // It drives the service over HTTP only; it does not import its packages.
 package main

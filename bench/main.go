@@ -49,16 +49,11 @@ prints a table. See docs/benchmarks.md.
 	}
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	flags := cmd.Flags()
+	o.commonFlags(flags)
+	flags.IntVar(&o.rounds, "rounds", 5, "rounds of each target")
 	flags.StringSliceVar(&o.scenarios, "scenario", []string{"all"}, "scenarios to run, or all")
 	flags.Float64Var(&o.seconds, "seconds", 2, "length of a round's measured window; a fifth of it more is for warming up")
-	flags.IntVar(&o.rounds, "rounds", 5, "rounds of each target")
-	flags.StringVar(&o.weir, "weir", "", "measure `BINARY`; without it, ./cmd/weir is built")
-	flags.StringVar(&o.before, "before", "", "measure `BINARY` beside it, round by round: what a change brings")
-	flags.StringVar(&o.dir, "dir", os.TempDir(), "put the data of the run into `DIRECTORY`, on the disk to be measured")
 	flags.IntVar(&o.threads, "threads", 0, "threads of the load generator; 0: half of the cores")
-	flags.StringVar(&o.json, "json", "", "write the report as JSON to `FILE`")
-	flags.StringVar(&o.markdown, "markdown", "", "write the report as Markdown to `FILE`")
-	flags.StringVar(&o.profiles, "profile", "", "keep CPU and heap profiles of weir's first rounds in `DIRECTORY`")
-	cmd.AddCommand(newChildCommand())
+	cmd.AddCommand(newElasticCommand(), newChildCommand())
 	return cmd
 }

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 )
 
 // options are the flags, and where the output goes.
@@ -25,6 +28,16 @@ type options struct {
 
 	command       string // as it was given, for the report
 	out, progress io.Writer
+}
+
+// commonFlags are the flags that every command has.
+func (o *options) commonFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.weir, "weir", "", "measure `BINARY`; without it, ./cmd/weir is built")
+	flags.StringVar(&o.before, "before", "", "measure `BINARY` beside it, round by round: what a change brings")
+	flags.StringVar(&o.dir, "dir", os.TempDir(), "put the data of the run into `DIRECTORY`, on the disk to be measured")
+	flags.StringVar(&o.json, "json", "", "write the report as JSON to `FILE`")
+	flags.StringVar(&o.markdown, "markdown", "", "write the report as Markdown to `FILE`")
+	flags.StringVar(&o.profiles, "profile", "", "keep CPU and heap profiles of weir in `DIRECTORY`")
 }
 
 // longest is the greatest length of a window, so that a slip of the pen does not fill a disk.

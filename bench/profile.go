@@ -10,19 +10,20 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
 var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
 
-// profile takes a CPU profile while the load runs. The function that it returns waits for it, takes a heap profile, and
-// says what failed.
-func (l *lab) profile(ctx context.Context, s *server, c *benchCase, t *target) func() error {
+// profile takes a CPU profile of a weir while the load runs, for at least a second. name says of what. The function
+// that it returns waits for it, takes a heap profile, and says what failed.
+func (l *lab) profile(ctx context.Context, admin, name string, length time.Duration) func() error {
 	if err := os.MkdirAll(l.profiles, 0o755); err != nil {
 		return func() error { return fmt.Errorf("make directory for profiles: %w", err) }
 	}
-	name := notInNames.ReplaceAllString(strings.ToLower(t.name+" "+c.name), "-")
+	name = notInNames.ReplaceAllString(strings.ToLower(name), "-")
 	keep := func(kind, path string) error {
-		err := get(ctx, s.admin+"/debug/pprof/"+path, func(r io.Reader) error {
+		err := getWith(ctx, patient, admin+"/debug/pprof/"+path, func(r io.Reader) error {
 			return writeFile(filepath.Join(l.profiles, name+"."+kind+".pprof"), func(w io.Writer) error {
 				_, err := io.Copy(w, r)
 				return err
@@ -33,7 +34,7 @@ func (l *lab) profile(ctx context.Context, s *server, c *benchCase, t *target) f
 		}
 		return nil
 	}
-	seconds := max(int(math.Ceil(l.window().Seconds())), 1)
+	seconds := max(int(math.Ceil(length.Seconds())), 1)
 	taken := make(chan error, 1)
 	go func() { taken <- keep("cpu", fmt.Sprintf("profile?seconds=%d", seconds)) }()
 	return func() error { return errors.Join(<-taken, keep("heap", "heap")) }

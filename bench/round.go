@@ -37,7 +37,7 @@ func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool)
 
 	profiled := func() error { return nil }
 	if first && l.profiles != "" && s.admin != "" {
-		profiled = l.profile(ctx, s, c, t)
+		profiled = l.profile(ctx, s.admin, t.name+" "+c.name, l.window())
 	}
 	before, err := readUsage(s.process.cmd.Process.Pid)
 	if err != nil {

@@ -27,10 +27,15 @@ type lab struct {
 const weirPackage = "github.com/weirlog/weir/cmd/weir"
 
 // run runs the chosen scenarios and writes the reports.
-func run(ctx context.Context, o options) (err error) {
+func run(ctx context.Context, o options) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	return inLab(ctx, o, func(l *lab) error { return l.runScenarios(ctx) })
+}
+
+// inLab measures something and writes the reports.
+func inLab(ctx context.Context, o options, measure func(*lab) error) (err error) {
 	l := &lab{options: o}
 	if l.self, err = os.Executable(); err != nil {
 		return fmt.Errorf("find the own binary: %w", err)
@@ -42,7 +47,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := l.prepare(ctx); err != nil {
 		return err
 	}
-	err = l.runScenarios(ctx)
+	err = measure(l)
 	if err != nil { // what was measured until then is worth showing
 		l.report.Failures = append(l.report.Failures, "broken off: "+err.Error())
 	}

@@ -115,5 +115,9 @@ func freeAddress() (string, error) {
 	return ln.Addr().String(), ln.Close()
 }
 
-// control is the client of admin listeners and of the sink. It keeps no connections: they would outlive the server.
-var control = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+// control is the client of admin listeners and of the sink. It keeps no connections: they would outlive the server. It
+// takes no compressed answers: packing them would be the asked one's time.
+var control = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
+
+// patient is the same for what takes its time.
+var patient = &http.Client{Transport: control.Transport}

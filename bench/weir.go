@@ -51,20 +51,7 @@ func (w weirSetup) start(ctx context.Context, l *lab, dir string, c *benchCase) 
 		s.others = append(s.others, sink)
 		destination = "http://" + address
 	}
-	ingest, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	admin, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	env := []string{
-		"WEIR_DATA_DIR=" + filepath.Join(dir, "data"), "WEIR_INGEST_LISTEN=" + ingest, "WEIR_ADMIN_LISTEN=" + admin,
-		"WEIR_ELASTICSEARCH_ADDRESSES=" + destination, "WEIR_LOG_LEVEL=warn", "WEIR_CONFIG=",
-		// The last batch of a round is seldom full; with the default of 1s the round would end by waiting for it.
-		"WEIR_FLUSH_LINGER=50ms",
-	}
+	var env []string
 	if w.script {
 		path := filepath.Join(dir, "ten_lines.lua")
 		if err := os.WriteFile(path, tenLines, 0o600); err != nil {
@@ -72,11 +59,7 @@ func (w weirSetup) start(ctx context.Context, l *lab, dir string, c *benchCase) 
 		}
 		env = append(env, "WEIR_TRANSFORM_SCRIPT="+path)
 	}
-	if s.process, err = startProcess(ctx, "weir", dir, env, cmp.Or(w.binary, l.weir), "serve"); err != nil {
-		return nil, err
-	}
-	s.address, s.admin = ingest, "http://"+admin
-	if err := s.process.await(ctx, startPatience, func() bool { return get(ctx, s.admin+"/readyz", nil) == nil }); err != nil {
+	if err := s.launch(ctx, cmp.Or(w.binary, l.weir), dir, destination, env); err != nil {
 		return nil, err
 	}
 	if w.away { // it would not end before its shutdown_timeout
@@ -92,6 +75,30 @@ func (w weirSetup) start(ctx context.Context, l *lab, dir string, c *benchCase) 
 		return err
 	}
 	return s, nil
+}
+
+// launch starts weir on the data of dir, delivering to destination, and waits until it takes events. env goes beyond what
+// every weir of the benchmark is told. On error the process may still run.
+func (s *server) launch(ctx context.Context, binary, dir, destination string, env []string) (err error) {
+	ingest, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	admin, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	env = append([]string{
+		"WEIR_DATA_DIR=" + filepath.Join(dir, "data"), "WEIR_INGEST_LISTEN=" + ingest, "WEIR_ADMIN_LISTEN=" + admin,
+		"WEIR_ELASTICSEARCH_ADDRESSES=" + destination, "WEIR_LOG_LEVEL=warn", "WEIR_CONFIG=",
+		// The last batch of a round is seldom full; with the default of 1s the round would end by waiting for it.
+		"WEIR_FLUSH_LINGER=50ms",
+	}, env...)
+	if s.process, err = startProcess(ctx, "weir", dir, env, binary, "serve"); err != nil {
+		return err
+	}
+	s.address, s.admin = ingest, "http://"+admin
+	return s.process.await(ctx, startPatience, func() bool { return get(ctx, s.admin+"/readyz", nil) == nil })
 }
 
 // delivered waits until the sink has everything and checks that it has nothing more.
@@ -168,11 +175,15 @@ func metric(ctx context.Context, admin, name string) (value float64, err error) 
 
 // get sends a GET and gives the body of a 200 answer to read, which may be nil.
 func get(ctx context.Context, url string, read func(io.Reader) error) error {
+	return getWith(ctx, control, url, read)
+}
+
+func getWith(ctx context.Context, client *http.Client, url string, read func(io.Reader) error) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
-	resp, err := control.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return err // it names method and URL
 	}

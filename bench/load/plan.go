@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -13,6 +14,12 @@ type Request struct {
 	Bytes  []byte
 	Events int    // that it carries
 	Want   []byte // body of the answer that acknowledges all of them; nil: any
+}
+
+// Body returns what the request carries: one event, or several with a line break behind each.
+func (r *Request) Body() []byte {
+	_, body, _ := bytes.Cut(r.Bytes, []byte("\r\n\r\n"))
+	return body
 }
 
 // Plan says what Run sends.

@@ -20,7 +20,8 @@ type Report struct {
 	Weir     string    `json:"weir"`    // what weir version says
 	Machine  Machine   `json:"machine"`
 	Cases    []Case    `json:"cases"`
-	Failures []string  `json:"failures"` // empty when all that was acknowledged arrived and no request failed
+	Notes    []string  `json:"notes,omitempty"` // what else belongs to the figures: settings, what was left out
+	Failures []string  `json:"failures"`        // empty when all that was acknowledged arrived and no request failed
 }
 
 // Case is one load and the targets that it was put on.
@@ -41,14 +42,16 @@ type Row struct {
 
 // Round is one run of a target under a load. Times are in the unit of the name, rates in events.
 type Round struct {
-	Rate          float64 `json:"acked_per_second"`     // within the window
-	Delivered     float64 `json:"delivered_per_second"` // from first post to last delivery; 0 when nothing is delivered
-	Acked         int64   `json:"acked_events"`         // from beginning to end
-	P50           float64 `json:"p50_ms"`
-	P99           float64 `json:"p99_ms"`
-	P999          float64 `json:"p999_ms"`
-	CPU           float64 `json:"cpu_seconds_per_million"` // of the target, delivery included
-	GeneratorCPU  float64 `json:"generator_cpu_seconds_per_million"`
+	Rate         float64 `json:"acked_per_second"`     // within the window
+	Delivered    float64 `json:"delivered_per_second"` // from first post to last delivery; 0 when nothing is delivered
+	Acked        int64   `json:"acked_events"`         // from beginning to end
+	P50          float64 `json:"p50_ms"`
+	P99          float64 `json:"p99_ms"`
+	P999         float64 `json:"p999_ms"`
+	CPU          float64 `json:"cpu_seconds_per_million"` // of the target, delivery included
+	GeneratorCPU float64 `json:"generator_cpu_seconds_per_million"`
+	// ServerCPU is of the Elasticsearch that was delivered into; 0 where it was not looked at.
+	ServerCPU     float64 `json:"server_cpu_seconds_per_million,omitempty"`
 	PeakMegabytes float64 `json:"peak_megabytes"` // VmHWM; 1 MB is 10^6 bytes
 }
 
@@ -73,9 +76,9 @@ func (r *Row) Spread(f func(Round) float64) (least, greatest float64) {
 	return least, greatest
 }
 
-// Share returns the median over the pairs of rounds of r's rate divided by that of the row named target; ok is
-// false when no such row stands above r.
-func (c *Case) Share(r *Row, target string) (share float64, ok bool) {
+// Share returns the median over the pairs of rounds of r's f divided by that of the row named target; ok is
+// false when no such row stands above r, or f is 0 there.
+func (c *Case) Share(r *Row, target string, f func(Round) float64) (share float64, ok bool) {
 	for i := range c.Rows {
 		base := &c.Rows[i]
 		if base.Target == r.Target {
@@ -86,8 +89,8 @@ func (c *Case) Share(r *Row, target string) (share float64, ok bool) {
 		}
 		var shares []float64
 		for j := range min(len(r.Rounds), len(base.Rounds)) {
-			if base.Rounds[j].Rate > 0 {
-				shares = append(shares, r.Rounds[j].Rate/base.Rounds[j].Rate)
+			if f(base.Rounds[j]) > 0 {
+				shares = append(shares, f(r.Rounds[j])/f(base.Rounds[j]))
 			}
 		}
 		return median(shares), len(shares) > 0
@@ -122,6 +125,18 @@ func (r *Report) Add(c Case, target string, round Round) {
 		j = len(*rows) - 1
 	}
 	(*rows)[j].Rounds = append((*rows)[j].Rounds, round)
+}
+
+// Row returns the row of a target, in the first case of a scenario that has it; nil when none has.
+func (r *Report) Row(scenario, target string) *Row {
+	for i := range r.Cases {
+		for j := range r.Cases[i].Rows {
+			if row := &r.Cases[i].Rows[j]; r.Cases[i].Scenario == scenario && row.Target == target {
+				return row
+			}
+		}
+	}
+	return nil
 }
 
 // JSON writes the report for programs.

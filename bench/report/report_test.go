@@ -25,14 +25,17 @@ func sample() *Report {
 func TestCase_Share_IsOfNeighbouringRounds(t *testing.T) {
 	c := &sample().Cases[0]
 	weir := &c.Rows[1]
-	if share, ok := c.Share(weir, "noop"); !ok || share != 0.25 {
+	if share, ok := c.Share(weir, "noop", rate); !ok || share != 0.25 {
 		t.Errorf("share %v, %v; want 0.25", share, ok)
 	}
-	if _, ok := c.Share(weir, "bare"); ok {
+	if _, ok := c.Share(weir, "bare", rate); ok {
 		t.Error("a share of a target that did not run")
 	}
-	if _, ok := c.Share(&c.Rows[0], "noop"); ok {
+	if _, ok := c.Share(&c.Rows[0], "noop", rate); ok {
 		t.Error("a share of itself")
+	}
+	if _, ok := c.Share(weir, "noop", Delivered); ok {
+		t.Error("a share of nothing")
 	}
 	if got := weir.Median(rate); got != 50_000 {
 		t.Errorf("median %v", got)
@@ -40,6 +43,43 @@ func TestCase_Share_IsOfNeighbouringRounds(t *testing.T) {
 	if least, most := weir.Spread(rate); least != 3_000 || most != 50_000 {
 		t.Errorf("spread %v to %v", least, most)
 	}
+}
+
+func TestReport_Markdown_DeliveryIntoARealServer(t *testing.T) {
+	r := sample()
+	r.Notes = append(r.Notes, "Elasticsearch 8 on an abacus")
+	c := Case{Scenario: "elastic", Name: "own ids", Events: 1, EventBytes: 320}
+	r.Add(c, PlainLoop, Round{Delivered: 40_000, ServerCPU: 30})
+	r.Add(c, BulkIndexer, Round{Delivered: 10_000, ServerCPU: 30})
+	r.Add(c, "weir, backlog", Round{Delivered: 30_000, ServerCPU: 31.5})
+	var tableText, markdown bytes.Buffer
+	for _, err := range []error{r.Table(&tableText), r.Markdown(&markdown)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"own ids", "weir, backlog", "30,000", "30k-30k", "0.75", "3.00", "31.50"}
+	if row := lineWith(markdown.String(), "weir, backlog"); row != "| "+strings.Join(want, " | ")+" |" {
+		t.Errorf("row %s", row)
+	}
+	if row := r.Row("elastic", "weir, backlog"); row == nil || row.Rounds[0].ServerCPU != 31.5 || r.Row("ack", "weir, backlog") != nil {
+		t.Errorf("row %+v", row)
+	}
+	for name, text := range map[string]string{"table": tableText.String(), "Markdown": markdown.String()} {
+		if !strings.Contains(text, "Elasticsearch 8 on an abacus") {
+			t.Errorf("the %s lacks the note:\n%s", name, text)
+		}
+	}
+}
+
+// lineWith returns the first line that holds a text.
+func lineWith(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
 }
 
 func TestMedian(t *testing.T) {

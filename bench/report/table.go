@@ -16,23 +16,34 @@ type column struct {
 	cell func(c *Case, r *Row) string // "" when there is nothing to say
 }
 
-func rate(x Round) float64      { return x.Rate }
-func delivered(x Round) float64 { return x.Delivered }
+// PlainLoop and BulkIndexer name the targets that weir's delivery into a real server is compared with.
+const (
+	PlainLoop   = "plain loop"
+	BulkIndexer = "esutil.BulkIndexer"
+)
+
+func rate(x Round) float64 { return x.Rate }
+
+// Delivered is the rate of a round from end to end, for Median and Share.
+func Delivered(x Round) float64 { return x.Delivered }
 
 var columns = []column{
 	{"case", func(c *Case, _ *Row) string { return c.Name }},
 	{"target", func(_ *Case, r *Row) string { return r.Target }},
 	{"acked/s", func(_ *Case, r *Row) string { return count(r.Median(rate)) }},
 	{"least-most", func(_ *Case, r *Row) string { return spread(r, rate) }},
-	{"of noop", func(c *Case, r *Row) string { return share(c, r, "noop") }},
-	{"of bare", func(c *Case, r *Row) string { return share(c, r, "bare") }},
-	{"end to end/s", func(_ *Case, r *Row) string { return count(r.Median(delivered)) }},
-	{"least-most", func(_ *Case, r *Row) string { return spread(r, delivered) }},
+	{"of noop", func(c *Case, r *Row) string { return share(c, r, "noop", rate) }},
+	{"of bare", func(c *Case, r *Row) string { return share(c, r, "bare", rate) }},
+	{"end to end/s", func(_ *Case, r *Row) string { return count(r.Median(Delivered)) }},
+	{"least-most", func(_ *Case, r *Row) string { return spread(r, Delivered) }},
+	{"of plain loop", func(c *Case, r *Row) string { return share(c, r, PlainLoop, Delivered) }},
+	{"of esutil", func(c *Case, r *Row) string { return share(c, r, BulkIndexer, Delivered) }},
 	{"p50 ms", func(_ *Case, r *Row) string { return millis(r.Median(func(x Round) float64 { return x.P50 })) }},
 	{"p99", func(_ *Case, r *Row) string { return millis(r.Median(func(x Round) float64 { return x.P99 })) }},
 	{"p99.9", func(_ *Case, r *Row) string { return millis(r.Median(func(x Round) float64 { return x.P999 })) }},
 	{"CPU s/M", func(_ *Case, r *Row) string { return small(r.Median(func(x Round) float64 { return x.CPU })) }},
 	{"generator", func(_ *Case, r *Row) string { return small(r.Median(func(x Round) float64 { return x.GeneratorCPU })) }},
+	{"server", func(_ *Case, r *Row) string { return small(r.Median(func(x Round) float64 { return x.ServerCPU })) }},
 	{"peak MB", func(_ *Case, r *Row) string {
 		_, most := r.Spread(func(x Round) float64 { return x.PeakMegabytes })
 		return count(most)
@@ -41,8 +52,9 @@ var columns = []column{
 
 // Explained says what the columns mean, for below the tables.
 const Explained = `acked/s, end to end/s: events a second, median of the rounds (least and most beside it); end to end: from the first post to the
-last delivery. of noop, of bare: share of that target's acked/s, median of neighbouring rounds. p50, p99, p99.9: time of a request.
-CPU s/M: processor seconds of the target for a million events, delivery included (generator: of the load generator); peak MB: VmHWM.`
+last delivery, or from the first bulk request to the last confirmed document. of noop, of bare: share of that target's acked/s, median of
+neighbouring rounds; of plain loop, of esutil: of that target's end to end/s. p50, p99, p99.9: time of a request. CPU s/M: processor
+seconds of the target for a million events, delivery included (generator: of the load generator; server: of the Elasticsearch); peak MB: VmHWM.`
 
 // Table writes the report for a terminal.
 func (r *Report) Table(w io.Writer) error {
@@ -62,6 +74,9 @@ func (r *Report) Table(w io.Writer) error {
 		}
 	})
 	b.WriteString(Explained + "\n\n" + r.Machine.String() + "\n" + r.origin() + "\n")
+	for _, note := range r.Notes {
+		b.WriteString(note + "\n")
+	}
 	for _, f := range r.Failures {
 		b.WriteString("FAILED: " + f + "\n")
 	}
@@ -101,6 +116,9 @@ func (r *Report) Markdown(w io.Writer) error {
 		b.WriteString("\n")
 	})
 	b.WriteString(Explained + "\n\n" + r.Machine.String() + "\n\n`" + r.Command + "`\n\n" + r.origin() + "\n")
+	for _, note := range r.Notes {
+		b.WriteString("\n" + note + "\n")
+	}
 	for _, f := range r.Failures {
 		b.WriteString("\n**Failed:** " + f + "\n")
 	}
@@ -151,8 +169,8 @@ func withoutEmpty(lines [][]string) [][]string {
 	return cells
 }
 
-func share(c *Case, r *Row, target string) string {
-	if s, ok := c.Share(r, target); ok {
+func share(c *Case, r *Row, target string, f func(Round) float64) string {
+	if s, ok := c.Share(r, target, f); ok && s > 0 {
 		return fmt.Sprintf("%.2f", s)
 	}
 	return ""

@@ -271,3 +271,21 @@ func TestServer_HooksFromManyGoroutines(t *testing.T) {
 		t.Errorf("%d ids, want 20", len(attempts))
 	}
 }
+
+func TestServer_MakesIDsForManyAtOnce(t *testing.T) {
+	s := elastictest.Start(t, elastictest.Options{})
+	const clients, documents = 8, 2000
+	body := strings.Repeat("{\"create\":{\"_index\":\"i\"}}\n{}\n", documents)
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			if status, answer, _ := call(t, "POST", s.URL()+"/_bulk?filter_path=errors", body); status != 200 || strings.Contains(answer, "409") {
+				t.Errorf("%d %.300s", status, answer)
+			}
+		})
+	}
+	wg.Wait()
+	if st := s.Stats(); st.Stored != clients*documents || st.Conflicts != 0 {
+		t.Errorf("%+v", st)
+	}
+}

@@ -162,10 +162,9 @@ func (s *Server) apply(w *work, filter string) []byte {
 	withIDs := long || strings.Contains(filter, "._id")
 	for i := range w.items {
 		it := &w.items[i]
-		if it.ID == "" {
-			it.ID = "auto-" + strconv.FormatInt(s.counts.documents.Load(), 36)
+		if n := s.counts.documents.Add(1); it.ID == "" { // one step, or requests at the same time make the same id
+			it.ID = "auto-" + strconv.FormatInt(n, 36)
 		}
-		s.counts.documents.Add(1)
 		a := s.decide(it, hook, chaos, w.rand)
 		failed = failed || a.Status > 299
 		if i > 0 {
