@@ -49,6 +49,7 @@ type adminParts struct {
 	replayer func(*deadletter.Store) *deadletter.Replayer
 	store    *local.Store                // nil unless the embedded destination is in use
 	flusher  *flush.Flusher              // nil offline
+	sinks    map[string]flush.Sink       // by stream
 	scripts  map[string]*lua.Transformer // by path
 
 	ready    func() error                // nil when an append would succeed now; the func is nil offline

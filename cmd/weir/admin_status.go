@@ -42,6 +42,7 @@ type statusReport struct {
 	Started       time.Time          `json:"started,omitzero"`
 	UptimeSeconds float64            `json:"uptime_seconds"`
 	Destination   string             `json:"destination"`
+	Servers       []serverStatus     `json:"servers"` // who the destinations are; empty for the embedded one
 	Log           *wal.Status        `json:"log"`
 	Flush         *flush.Status      `json:"flush"` // null when no service runs
 	Lag           uint64             `json:"lag_records"`
@@ -93,7 +94,7 @@ func (a *admin) status() *statusReport {
 	now := a.now()
 	st := &statusReport{
 		Version: currentVersion(), PID: os.Getpid(), DataDir: a.cfg.DataDir, Now: now.UTC(), Started: a.started.UTC(),
-		Destination: a.cfg.destinationNames(), Rates: a.rates.rates(), Scripts: a.scriptStatus(), Notes: []note{},
+		Destination: a.cfg.destinationNames(), Rates: a.rates.rates(), Scripts: a.scriptStatus(), Notes: []note{}, Servers: []serverStatus{},
 		Repair: lookAtRepair(layoutOf(a.cfg.DataDir).repair), SetAside: a.asides.report(),
 	}
 	st.Home, st.Elsewhere = a.lastHome()
@@ -124,7 +125,7 @@ func (a *admin) status() *statusReport {
 	}
 	if a.online() {
 		fl := a.flusher.Status()
-		st.Flush, st.Lag, st.Destination = &fl, fl.Lag, a.destinations(&fl)
+		st.Flush, st.Lag, st.Destination, st.Servers = &fl, fl.Lag, a.destinations(&fl), a.servers(&fl)
 		for i := range st.Streams {
 			at := slices.IndexFunc(fl.Streams, func(s flush.StreamStatus) bool { return s.Name == st.Streams[i].Name })
 			if at >= 0 {

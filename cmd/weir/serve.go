@@ -235,7 +235,7 @@ func (s *service) buildFlusher() error {
 func (s *service) adminParts() *adminParts {
 	return &adminParts{
 		cfg: s.cfg, logger: s.logger.With("component", "admin"), log: s.log, db: s.db, letters: s.letters, refused: s.refused, replayer: s.replayer,
-		store: s.store, flusher: s.flusher, scripts: s.scripts, ready: s.log.Ready, reload: s.reload, registry: s.registry, started: time.Now(),
+		store: s.store, flusher: s.flusher, sinks: s.sinks, scripts: s.scripts, ready: s.log.Ready, reload: s.reload, registry: s.registry, started: time.Now(),
 		asides: s.asides, home: &s.home, elsewhere: s.elsewhere,
 	}
 }

@@ -148,6 +148,9 @@ func (a *app) printStatus(st *statusReport, output outputFormat) error {
 	if fl := st.Flush; fl != nil {
 		for i := range fl.Destinations {
 			line("", "%s", destinationState(&fl.Destinations[i], st.Now))
+			if text := st.ServerText(fl.Destinations[i].Name); text != "" {
+				line("", "%s", text)
+			}
 		}
 		since := fmt.Sprintf("%s delivered, %s were there already, %s dropped by the script, %s dead-lettered",
 			humanCount(fl.Delivered), humanCount(fl.Duplicates), humanCount(fl.Dropped), humanCount(fl.DeadLettered))

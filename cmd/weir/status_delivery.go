@@ -2,11 +2,55 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/flush/elastic"
 )
+
+// serverStatus is what is known of the servers behind a destination.
+type serverStatus struct {
+	Destination string               `json:"destination"`
+	Product     string               `json:"product,omitempty"` // "" until one has said who it is
+	Version     string               `json:"version,omitempty"`
+	Cluster     string               `json:"cluster,omitempty"`
+	Nodes       []elastic.NodeStatus `json:"nodes"`
+}
+
+// servers asks the sinks what they know. Nobody is asked over the network.
+func (a *admin) servers(fl *flush.Status) []serverStatus {
+	list := []serverStatus{}
+	for _, s := range fl.Streams {
+		sink, ok := a.sinks[s.Name].(*elastic.Sink)
+		if !ok || slices.ContainsFunc(list, func(x serverStatus) bool { return x.Destination == s.Destination }) {
+			continue
+		}
+		info, _ := sink.Info()
+		list = append(list, serverStatus{Destination: s.Destination, Product: info.Product, Version: info.Version, Cluster: info.Cluster, Nodes: sink.Nodes()})
+	}
+	return list
+}
+
+// ServerText says who a destination is, and which of its nodes do not answer; "" when there is nothing to say.
+func (st *statusReport) ServerText(destination string) string {
+	at := slices.IndexFunc(st.Servers, func(s serverStatus) bool { return s.Destination == destination })
+	if at < 0 {
+		return ""
+	}
+	s := st.Servers[at]
+	var words []string
+	if s.Product != "" {
+		words = append(words, s.Product+" "+s.Version)
+	}
+	for _, n := range s.Nodes {
+		if n.Failing && len(s.Nodes) > 1 {
+			words = append(words, fmt.Sprintf("node %s fails since %s: %s", n.Host, n.Since.Format(time.RFC3339), n.Error))
+		}
+	}
+	return strings.Join(words, "; ")
+}
 
 // streamNotes adds what an operator should know of a stream's delivery, besides what holds it up.
 func streamNotes(s *flush.StreamStatus, add func(command, format string, args ...any)) {
