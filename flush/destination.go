@@ -28,8 +28,7 @@ var States = []State{StateOK, StateSlow, StateRejecting, StateDown, StateParked}
 
 // standing is a state with its history. Safe for concurrent use.
 type standing struct {
-	name   string // of what, for the log
-	logger *slog.Logger
+	logger *slog.Logger // says of what
 
 	mu    sync.Mutex
 	state State
@@ -40,8 +39,8 @@ type standing struct {
 }
 
 // begin makes the state ok.
-func (s *standing) begin(name string, logger *slog.Logger) {
-	s.name, s.logger, s.state, s.since = name, logger, StateOK, time.Now().UTC()
+func (s *standing) begin(logger *slog.Logger) {
+	s.logger, s.state, s.since = logger, StateOK, time.Now().UTC()
 }
 
 // settleTime is how long rejecting and slow last after the last sign of them: they come and go from request to request,
@@ -70,14 +69,14 @@ func (s *standing) become(state State, why string) {
 	s.state, s.since = state, now
 	switch state {
 	case StateOK:
-		s.logger.Info("takes documents again", "destination", s.name, "was", was, "for", lasted, "attempts", s.tries, "why", s.why)
+		s.logger.Info("takes documents again", "was", was, "for", lasted, "attempts", s.tries, "why", s.why)
 		s.tries = 0
 	case StateParked:
-		s.logger.Error("takes nothing until somebody acts; it is asked now and then, nothing is lost, and other streams go on", "destination", s.name, "why", why)
+		s.logger.Error("takes nothing until somebody acts; it is asked now and then, nothing is lost, and other streams go on", "why", why)
 	case StateSlow:
-		s.logger.Info("answers take long; fewer requests at a time", "destination", s.name, "why", why)
+		s.logger.Info("answers take long; fewer requests at a time", "why", why)
 	default:
-		s.logger.Warn("does not take documents; they are sent again until it does", "destination", s.name, "state", state, "error", why)
+		s.logger.Warn("does not take documents; they are sent again until it does", "state", state, "error", why)
 	}
 }
 
@@ -122,7 +121,7 @@ func newDestination(sink Sink, name string, opts *Options) *destination {
 		fullSize: opts.BatchBytes / 4,
 		metrics:  opts.Metrics,
 	}
-	d.standing.begin(name, opts.Logger)
+	d.standing.begin(opts.Logger.With("destination", name))
 	return d
 }
 

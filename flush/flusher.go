@@ -150,7 +150,7 @@ func New(opts Options) *Flusher {
 		}
 		s.Route.last = &atomic.Pointer[namedIndex]{}
 		l := &lane{f: f, name: name, stream: s, dest: d}
-		l.ownStanding.begin("stream "+name+", index "+s.Route.Index, opts.Logger)
+		l.ownStanding.begin(opts.Logger.With("stream", name, "index", s.Route.Index))
 		f.lanes = append(f.lanes, l)
 		f.byName[name] = l
 		stored[name] = s.Settled
