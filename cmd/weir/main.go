@@ -18,6 +18,7 @@ import (
 var commands = []func(*app) *cobra.Command{
 	newCheckCmd,
 	newServeCmd,
+	newSetupCmd,
 	newSendCmd,
 	newSearchCmd,
 	newStatusCmd,
