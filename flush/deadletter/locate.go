@@ -12,7 +12,7 @@ import (
 // {"a":[{"b":1}]}; a script has to know which.
 type place struct {
 	steps []hop // the last one's key is the field
-	value any    // as encoding/json decodes it; nil when the document does not hold the field
+	value any   // as encoding/json decodes it; nil when the document does not hold the field
 	found bool
 }
 

@@ -109,15 +109,16 @@ func (p *replay) patchDocument(ctx context.Context, it *item, rec *wal.Record, d
 	for i := range docs {
 		d := &docs[i]
 		d.Script = cmp.Or(doc.Script, d.Script)
-		d.ID, d.Index, d.Pipeline, d.Routing = doc.ID, cmp.Or(d.Index, doc.Index), cmp.Or(d.Pipeline, doc.Pipeline), cmp.Or(d.Routing, doc.Routing)
-		if i > 0 && d.ID != "" {
-			d.ID = fmt.Sprintf("%s-p%d", doc.ID, i)
+		id := doc.ID
+		if i > 0 && id != "" {
+			id = fmt.Sprintf("%s-p%d", doc.ID, i)
 		}
+		d.ID, d.Index, d.Pipeline, d.Routing = id, cmp.Or(d.Index, doc.Index), cmp.Or(d.Pipeline, doc.Pipeline), cmp.Or(d.Routing, doc.Routing)
 		// The same checks as for a script's documents: a patch is no way around the indices that are allowed.
 		if err := it.stream.Prepare(rec, docs[i:i+1]); err != nil {
 			return nil, &patchError{err}
 		}
-		d.Key, d.Of, d.Op = doc.Key, doc.Of, doc.Op
+		d.Key, d.Of, d.Op, d.ID = doc.Key, doc.Of, doc.Op, id
 	}
 	return docs, nil
 }

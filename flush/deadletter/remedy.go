@@ -178,19 +178,23 @@ func (p *place) stringify() Remedy {
 // rename gives the field another name in the same object.
 func (p *place) rename(name string) Remedy {
 	return p.remedy("renames it to "+p.sibling(name), func(holder string) string {
-		return fmt.Sprintf("%s, %s = %s, nil", ref(holder, name), ref(holder, p.key()), ref(holder, p.key()))
+		old := ref(holder, p.key())
+		return fmt.Sprintf("if %s ~= nil then %s, %s = %s, nil end", old, ref(holder, name), old, old)
 	})
 }
 
 func (p *place) drop() Remedy {
-	return p.remedy("leaves it out of the document", func(holder string) string { return ref(holder, p.key()) + " = nil" })
+	return p.remedy("leaves it out of the document", func(holder string) string {
+		field := ref(holder, p.key()) // looked at first: to assign to a list by name is an error, also nil
+		return fmt.Sprintf("if %s ~= nil then %s = nil end", field, field)
+	})
 }
 
 // once keeps the last of several fields of one name.
 func (p *place) once() Remedy {
 	return p.remedy("keeps the last one", func(holder string) string {
 		field := ref(holder, p.key())
-		return fmt.Sprintf("local v = %s; %s = nil; %s = v", field, field, field)
+		return fmt.Sprintf("local v = %s; if v ~= nil then %s = nil; %s = v end", field, field, field)
 	})
 }
 
