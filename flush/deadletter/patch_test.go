@@ -150,7 +150,7 @@ func TestReplay_EveryVerdictButSuccess_KeepsTheLetter(t *testing.T) {
 }
 
 func TestReplay_FailureStore_CountsAsTheStreamSays(t *testing.T) {
-	for _, policy := range []FailureStore{FailureStoreDelivered, FailureStoreDeadLetter} {
+	for _, policy := range []flush.FailureStorePolicy{"", flush.FailureStoreAccept, flush.FailureStoreDeadLetter} {
 		h := newReplayHome(t)
 		st := h.r.Streams["default"]
 		st.FailureStore = policy
@@ -163,7 +163,7 @@ func TestReplay_FailureStore_CountsAsTheStreamSays(t *testing.T) {
 		if s.FailureStore != 1 || s.Documents != 0 {
 			t.Errorf("%q: %+v", policy, s)
 		}
-		if stays := policy == FailureStoreDeadLetter; stays != (s.Failed == 1 && s.Causes["failure_store"] == 1 && h.Len() == 1) {
+		if stays := policy == flush.FailureStoreDeadLetter; stays != (s.Failed == 1 && s.Causes["failure_store"] == 1 && h.Len() == 1) {
 			t.Errorf("%q: %+v", policy, s)
 		}
 	}

@@ -91,7 +91,7 @@ func (p *replay) foreseen(d sending, o *flush.Outcome) {
 	switch {
 	case o.Verdict == flush.Retry:
 		it.unsure = true
-	case o.Verdict == flush.Delivered && o.FailureStore == failureStoreUsed && it.stream.FailureStore == FailureStoreDeadLetter:
+	case o.Verdict == flush.Delivered && o.FailureStore == failureStoreUsed && it.stream.FailureStore == flush.FailureStoreDeadLetter:
 		it.refused(d.document(), &flush.Outcome{Status: o.Status, Type: "failure_store", Reason: o.Reason})
 	case o.Verdict != flush.Delivered && o.Verdict != flush.Duplicate:
 		it.refused(d.document(), o)

@@ -26,18 +26,9 @@ type Stream struct {
 	Sink flush.Sink
 	// NewProbe begins asking the sink what it would make of documents; nil: it cannot be asked. See Probe.
 	NewProbe func() Probe
-	// FailureStore says what a document counts as that a data stream's failure store took. Default FailureStoreDelivered.
-	FailureStore FailureStore
+	// FailureStore says what a document counts as that a data stream's failure store took; "" is flush.FailureStoreAccept.
+	FailureStore flush.FailureStorePolicy
 }
-
-// FailureStore is what a document counts as that a data stream refused and its failure store took.
-type FailureStore string
-
-// The policies.
-const (
-	FailureStoreDelivered  FailureStore = ""            // as delivered: the destination holds it
-	FailureStoreDeadLetter FailureStore = "dead_letter" // as refused: the letter stays, so that a replay can store it where it belongs
-)
 
 // failureStoreUsed is what an outcome says of a document that went there.
 const failureStoreUsed = "used"
@@ -65,7 +56,7 @@ type Request struct {
 	AsNew bool
 	// Patch is a script for this replay alone; nil for none. See patch.go for when it runs.
 	Patch flush.Transformer
-	// DryRun validates, transforms, and asks the destination where it can be asked (Stream.Prober). It records nothing, and
+	// DryRun validates, transforms, and asks the destination where it can be asked (Stream.NewProbe). It records nothing, and
 	// nothing that it sends stays.
 	DryRun bool
 	// Sample is how many letters, the first ones, a dry run asks the destination about; 0: none, -1: all.
@@ -131,6 +122,23 @@ type OutcomeCount struct {
 	Example flush.Key `json:"example"`
 }
 
+// AddOutcomes adds counts of another replay, so that one that went over several stores has one list.
+func (s *Summary) AddOutcomes(more []OutcomeCount) {
+	for _, o := range more {
+		same := func(c OutcomeCount) bool { return c.Result == o.Result && c.Type == o.Type && c.Field == o.Field }
+		if i := slices.IndexFunc(s.Outcomes, same); i >= 0 {
+			s.Outcomes[i].Count += o.Count
+			continue
+		}
+		s.Outcomes = append(s.Outcomes, o)
+	}
+	slices.SortStableFunc(s.Outcomes, compareOutcomes)
+}
+
+func compareOutcomes(a, b OutcomeCount) int {
+	return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Result, b.Result), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Field, b.Field))
+}
+
 // replayBatch is how many letters are read, sent and settled together.
 const replayBatch = 500
 
@@ -189,9 +197,7 @@ func sortedOutcomes(counts map[OutcomeCount]*OutcomeCount) []OutcomeCount {
 	for _, c := range counts {
 		list = append(list, *c)
 	}
-	slices.SortFunc(list, func(a, b OutcomeCount) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Result, b.Result), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Field, b.Field))
-	})
+	slices.SortFunc(list, compareOutcomes)
 	return list
 }
 

@@ -123,8 +123,8 @@ func (s *Store) watchLimit(st *indexState) {
 	}
 }
 
-// nearlyFull is the alarm for people who look: no hysteresis.
-func nearlyFull(bytes, maxBytes int64) bool {
+// NearlyFull is the alarm for people who look: at or above 80 % of maxBytes, and never where there is no limit.
+func NearlyFull(bytes, maxBytes int64) bool {
 	return maxBytes > 0 && bytes*100 >= maxBytes*alarmPercent
 }
 

@@ -176,7 +176,7 @@ func (p *replay) settleDocument(d sending, o *flush.Outcome) {
 	switch {
 	case o.Verdict == flush.Delivered && o.FailureStore == failureStoreUsed:
 		p.summary.FailureStore++
-		if it.stream.FailureStore == FailureStoreDeadLetter {
+		if it.stream.FailureStore == flush.FailureStoreDeadLetter {
 			why := flush.Outcome{Status: o.Status, Type: "failure_store", Reason: cmp.Or(o.Reason,
 				"the data stream refused the document and its failure store took it; a replay after the cause is mended stores it in the stream too")}
 			it.refused(d.document(), &why)

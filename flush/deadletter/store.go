@@ -360,7 +360,7 @@ func (s *Store) Status() Status {
 	s.mu.Lock()
 	status.Removed = s.retained
 	s.mu.Unlock()
-	status.NearlyFull, status.DropsOldest, status.MaxAge = nearlyFull(st.bytes, s.opts.MaxBytes), s.opts.OnFull == DropOldest, s.opts.MaxAge
+	status.NearlyFull, status.DropsOldest, status.MaxAge = NearlyFull(st.bytes, s.opts.MaxBytes), s.opts.OnFull == DropOldest, s.opts.MaxAge
 	_ = s.view(func(x *index) error { // without an index there is no oldest letter to show
 		if e, ok, err := x.first(); err == nil && ok {
 			status.Oldest = e.FirstAt

@@ -122,7 +122,7 @@ func (p *Probe) group(ctx context.Context, index, pipeline string, docs []flush.
 
 // look reads what the index is like. Without the privilege to, only its blocks are not seen, and no scratch index can be made.
 func (p *Probe) look(ctx context.Context, index string, t *target) error {
-	status, body, err := p.sink.call(ctx, http.MethodGet, "/"+url.PathEscape(index), nil)
+	status, body, err := p.sink.exchange(ctx, http.MethodGet, "/"+url.PathEscape(index), nil, nil)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func blockOf(index string, settings map[string]any) *flush.Outcome {
 
 // lookAtTemplate describes an index that is not there yet.
 func (p *Probe) lookAtTemplate(ctx context.Context, index string, t *target) error {
-	status, body, err := p.sink.call(ctx, http.MethodPost, "/_index_template/_simulate_index/"+url.PathEscape(index), nil)
+	status, body, err := p.sink.exchange(ctx, http.MethodPost, "/_index_template/_simulate_index/"+url.PathEscape(index), nil, nil)
 	if err != nil {
 		return err
 	}
@@ -219,11 +219,11 @@ func (p *Probe) simulate(ctx context.Context, pipeline string, docs []flush.Docu
 		appendSimulated(&body, docs[i].Index, id, docs[i].Source)
 	}
 	body.WriteString(`]}`)
-	path := "/_ingest/_simulate"
+	var query url.Values
 	if pipeline != "" {
-		path += "?pipeline=" + url.QueryEscape(pipeline)
+		query = url.Values{"pipeline": {pipeline}}
 	}
-	status, answer, err := p.sink.call(ctx, http.MethodPost, path, body.Bytes())
+	status, answer, err := p.sink.exchange(ctx, http.MethodPost, "/_ingest/_simulate", query, body.Bytes())
 	if err != nil {
 		return false, err
 	}
@@ -355,7 +355,7 @@ func (p *Probe) makeScratch(ctx context.Context, t *target) error {
 		return fmt.Errorf("describe scratch index: %w", err)
 	}
 	p.scratch = append(p.scratch, name)
-	status, answer, err := p.sink.call(ctx, http.MethodPut, "/"+name, body)
+	status, answer, err := p.sink.exchange(ctx, http.MethodPut, "/"+name, nil, body)
 	if err != nil {
 		return err
 	}
@@ -372,7 +372,7 @@ func (p *Probe) Close() []string {
 	defer cancel()
 	deleted := 0
 	for _, name := range p.scratch {
-		status, body, err := p.sink.call(ctx, http.MethodDelete, "/"+name, nil)
+		status, body, err := p.sink.exchange(ctx, http.MethodDelete, "/"+name, nil, nil)
 		switch {
 		case err == nil && status == http.StatusOK:
 			deleted++
@@ -418,31 +418,25 @@ func refusal(what string, status int, body []byte) error {
 	return fmt.Errorf("%s: status %d %s: %s", what, status, typ, cutText(reason, maxReason))
 }
 
-// call sends a request that is no bulk and returns status and body of its answer. A body is JSON.
-func (s *Sink) call(ctx context.Context, method, path string, body []byte) (int, []byte, error) {
+// exchange is call for bodies and answers of any size: mappings and documents are large. query may be nil.
+func (s *Sink) exchange(ctx context.Context, method, path string, query url.Values, body []byte) (int, []byte, error) {
+	r := request{method: method, path: path, query: query, text: body, header: http.Header{"Accept": {"application/json"}}}
+	if body != nil {
+		r.header["Content-Type"] = []string{"application/json"}
+	}
 	requestCtx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	var reader io.Reader
-	if body != nil {
-		reader = bytes.NewReader(body)
-	}
-	req, err := http.NewRequestWithContext(requestCtx, method, path, reader)
-	if err != nil {
-		return 0, nil, fmt.Errorf("make request: %w", err)
-	}
-	req.Header.Set("Accept", "application/json")
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	res, err := s.client.Perform(req)
-	if err != nil {
-		return 0, nil, s.connectionError(ctx, err)
+	res, n, f := s.do(ctx, requestCtx, r)
+	if f != nil {
+		return 0, nil, s.advise(f.RequestError)
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, probeAnswer))
 	if err != nil {
 		return 0, nil, s.connectionError(ctx, err)
 	}
+	// Whether the node is well is for deliveries to judge: a refusal here says something about what was asked.
+	s.answered(n, nil)
 	return res.StatusCode, answer, nil
 }
 
