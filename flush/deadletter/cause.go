@@ -41,6 +41,7 @@ type sentence struct {
 // beginning stands before one that it begins with.
 var sentences = []sentence{
 	{CauseType, "failed to parse field [", "] of type [", true},
+	{CauseType, "failed to parse field [", "]", false}, // cut off
 	{CauseObject, "object mapping for [", "] tried to parse field [", false},
 	{CauseType, "mapper [", "] cannot be changed from type [", true},
 	{CauseType, "mapper [", "] of different type, current_type [", true},

@@ -55,6 +55,8 @@ var serverCases = []serverCase{
 		`{"kw":["x",{"a":1}]}`, Cause{CauseType, "kw", "keyword"}, `{"kw":"[\"x\",{\"a\":1}]"}`, ""},
 	{"dots below a text, Elasticsearch", parsing, "[1:9] failed to parse field [t] of type [text] in document with id 'REqUEKIB2LMsgWLROGo_'. Preview of field's value: '{x=1}'",
 		`{"t.x":1}`, Cause{CauseType, "t", "text"}, `{"t_x":1}`, "renames it to t_x"},
+	{"dots below a number, Elasticsearch", parsing, "[1:9] failed to parse field [n] of type [long] in document with id 'Q0qUEKIB2LMsgWLROGo8'. Preview of field's value: '{x=1}'",
+		`{"n":1,"n.x":1}`, Cause{CauseType, "n", "long"}, `{"n":1,"n_x":1}`, "renames it to n_x"},
 	{"dots below a text, OpenSearch", mapper, "Could not dynamically add mapping for field [t.x]. Existing mapping for [t] must be of type object but found [text].",
 		`{"t.x":1}`, Cause{CauseObject, "t.x", ""}, `{"t_x_text":"1"}`, ""},
 	{"a term too long, Elasticsearch", parsing, "[1:8] failed to parse field [kw] of type [keyword] in document with id 'PkqUEKIB2LMsgWLROGod'. Preview of field's value: 'kkk",

@@ -14,6 +14,8 @@ type place struct {
 	steps []hop // the last one's key is the field
 	value any   // as encoding/json decodes it; nil when the document does not hold the field
 	found bool
+	// dotted says that the key goes on behind the field, as "n.x" does for n; value is then what the server makes of it, {"n.x":1}.
+	dotted bool
 }
 
 // hop goes from an object to what is under a key, and with list on to each element of what is there.
@@ -68,7 +70,7 @@ func visit(v any, rest string, steps []hop, all *[]place) {
 			case strings.HasPrefix(rest, key+"."):
 				visit(v[key], rest[len(key)+1:], below, all)
 			case strings.HasPrefix(key, rest+"."):
-				*all = append(*all, place{steps: below, value: map[string]any{key: v[key]}, found: true})
+				*all = append(*all, place{steps: below, value: map[string]any{key: v[key]}, found: true, dotted: true})
 			}
 		}
 	case []any:

@@ -131,6 +131,9 @@ func walkTo(holder string, steps []hop, depth int, do func(holder string) string
 
 // moveToText keeps a value that does not fit as text, under another name.
 func (p *place) moveToText(c Cause) Remedy {
+	if p.dotted { // its value is not at fault, its name is
+		return p.rename(strings.ReplaceAll(p.key(), ".", "_"))
+	}
 	return p.remedy("keeps it as text in "+p.sibling(p.key()+"_text"), func(holder string) string {
 		old, text := ref(holder, p.key()), ref(holder, strings.ReplaceAll(p.key(), ".", "_")+"_text")
 		return fmt.Sprintf(`local v = %s; if v ~= nil and v ~= json.null%s then %s, %s = type(v) == "table" and json.encode(v) or tostring(v), nil end`,
@@ -166,7 +169,7 @@ func (p *place) stringify() Remedy {
 			return fmt.Sprintf(`local v = %s; if type(v) == "string" and #v > %d then %s = v:sub(1, %d) end`, field, cutTerm, field, cutTerm)
 		})
 	}
-	if whole, ok := p.value.(map[string]any); ok && whole[p.key()] != nil { // {"t.x":1} where t is text
+	if p.dotted {
 		return p.rename(strings.ReplaceAll(p.key(), ".", "_"))
 	}
 	return p.remedy("writes it as text", func(holder string) string {
