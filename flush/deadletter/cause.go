@@ -83,13 +83,15 @@ func ParseReason(typ, reason string) Cause {
 		return Cause{Kind: CauseIndex}
 	}
 	text := reason
-	if documentPrefix.MatchString(text) {
+	if strings.HasPrefix(text, "document ") && documentPrefix.MatchString(text) {
 		if _, rest, ok := strings.Cut(text, ": "); ok {
 			text = rest
 		}
 	}
 	for range 3 { // "[1:35] failed to parse: [1:11] Duplicate field"
-		text = placePrefix.ReplaceAllString(text, "")
+		if strings.HasPrefix(text, "[") {
+			text = placePrefix.ReplaceAllString(text, "")
+		}
 		text = strings.TrimPrefix(text, "failed to parse: ")
 	}
 	if c, ok := parseStrict(text); ok {

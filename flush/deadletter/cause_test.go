@@ -257,3 +257,10 @@ func TestStore_Stats_NamesFieldAndRemedy(t *testing.T) {
 		t.Errorf("%d letters of field n, %v", n, err)
 	}
 }
+
+func BenchmarkParseReason(b *testing.B) {
+	for i := range b.N {
+		tc := &serverCases[i%len(serverCases)]
+		ParseReason(tc.typ, tc.reason)
+	}
+}
