@@ -21,6 +21,7 @@ type letterFilter struct {
 	Status int    `json:"status,omitempty"`
 	Type   string `json:"type,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	Field  string `json:"field,omitempty"`
 	Index  string `json:"index,omitempty"`
 	Stream string `json:"stream,omitempty"`
 	Since  string `json:"since,omitempty"` // see parseWhen
@@ -30,13 +31,13 @@ type letterFilter struct {
 }
 
 // filterParameters are the query parameters of a letterFilter.
-var filterParameters = []string{"stage", "status", "type", "reason", "index", "stream", "since", "until", "limit", "skip"}
+var filterParameters = []string{"stage", "status", "type", "reason", "field", "index", "stream", "since", "until", "limit", "skip"}
 
 var letterStages = []string{string(flush.StageIngest), string(flush.StageLog), string(flush.StageTransform), string(flush.StageIndex)}
 
 func (q *query) filter() letterFilter {
 	return letterFilter{
-		Stage: q.text("stage"), Status: q.number("status"), Type: q.text("type"), Reason: q.text("reason"), Index: q.text("index"),
+		Stage: q.text("stage"), Status: q.number("status"), Type: q.text("type"), Reason: q.text("reason"), Field: q.text("field"), Index: q.text("index"),
 		Stream: q.text("stream"), Since: q.text("since"), Until: q.text("until"), Limit: q.number("limit"), Skip: q.number("skip"),
 	}
 }
@@ -44,7 +45,7 @@ func (q *query) filter() letterFilter {
 // compile checks the filter.
 func (f *letterFilter) compile(now time.Time) (deadletter.Filter, error) {
 	out := deadletter.Filter{
-		Stage: flush.Stage(f.Stage), Status: f.Status, Type: f.Type, Reason: f.Reason, Index: f.Index, Stream: f.Stream,
+		Stage: flush.Stage(f.Stage), Status: f.Status, Type: f.Type, Reason: f.Reason, Field: f.Field, Index: f.Index, Stream: f.Stream,
 		Limit: f.Limit, Skip: f.Skip,
 	}
 	if f.Stage != "" && !slices.Contains(letterStages, f.Stage) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 
 	"github.com/weirlog/weir/flush"
 	"github.com/weirlog/weir/flush/deadletter"
@@ -58,7 +59,15 @@ type letterRequest struct {
 	AsSent bool    `json:"as_sent,omitempty"` // replay, like the next ones
 	AsNew  bool    `json:"as_new,omitempty"`
 	Rate   float64 `json:"rate,omitempty"`
+	// Patch is the text of a script for this replay alone, PatchName the name of its file in messages.
+	Patch     string `json:"patch,omitempty"`
+	PatchName string `json:"patch_name,omitempty"`
+	// Sample is how many letters a dry run asks the destination about; nil for defaultSample, below 0 for all.
+	Sample *int `json:"sample,omitempty"`
 }
+
+// defaultSample is how many letters a dry run asks the destination about.
+const defaultSample = 1000
 
 // maxLetterRequest bounds the body: room for some hundred thousand keys.
 const maxLetterRequest = 16 << 20
@@ -141,6 +150,7 @@ type replayLine struct {
 	Type         string              `json:"type,omitempty"`
 	Reason       string              `json:"reason,omitempty"`
 	PauseSeconds float64             `json:"pause_seconds,omitempty"`
+	Parked       bool                `json:"parked,omitempty"` // while waiting: nothing changes until an operator acts
 	Summary      *deadletter.Summary `json:"summary,omitempty"`
 	Error        *errorDetail        `json:"error,omitempty"` // the replay ended before its end
 }
@@ -158,6 +168,16 @@ func (a *admin) replayLetters(w http.ResponseWriter, r *http.Request) error {
 	if req.Rate < 0 || math.IsNaN(req.Rate) || math.IsInf(req.Rate, 0) {
 		return badRequest("rate cannot be below 0")
 	}
+	var patch flush.Transformer
+	if req.Patch != "" {
+		if patch, err = a.compilePatch(req.PatchName, req.Patch); err != nil {
+			return err
+		}
+	}
+	sample := defaultSample
+	if req.Sample != nil {
+		sample = *req.Sample
+	}
 	for _, store := range []*deadletter.Store{a.letters, a.refused} {
 		if list := keys[store]; len(list) > 0 {
 			shares = append(shares, share{store: store})
@@ -173,9 +193,13 @@ func (a *admin) replayLetters(w http.ResponseWriter, r *http.Request) error {
 	for _, s := range shares {
 		request := deadletter.Request{
 			Filter: s.filter, Keys: keys[s.store], AsSent: req.AsSent, AsNew: req.AsNew, DryRun: req.DryRun, Rate: req.Rate,
+			Patch: patch, Sample: sample,
 		}
 		if err := run.replay(ctx, a.replayer(s.store), request); err != nil {
 			return err
+		}
+		if sample > 0 {
+			sample = max(0, sample-run.asked())
 		}
 	}
 	if err := run.out.line(replayLine{Summary: &run.summary}, true); err != nil {
@@ -233,13 +257,17 @@ func (run *replayRun) tell(e deadletter.Event) {
 	waiting := e.Result == deadletter.ResultWaiting
 	run.lost = run.out.line(replayLine{
 		Done: run.before + e.Done, Total: max(run.total, run.before+e.Total), Key: &e.Key, Result: e.Result,
-		Documents: e.Documents, Type: e.Type, Reason: e.Reason, PauseSeconds: e.Pause.Seconds(),
+		Documents: e.Documents, Type: e.Type, Reason: e.Reason, PauseSeconds: e.Pause.Seconds(), Parked: e.Parked,
 	}, waiting)
 	if run.lost != nil {
 		run.cancel()
 	}
 }
 
+// asked is how many letters a dry run has asked the destination about.
+func (run *replayRun) asked() int { return run.summary.Accepted + run.summary.Refused }
+
+// add adds the counts of a further share.
 func add(to, s *deadletter.Summary) {
 	to.Total += s.Total
 	to.Delivered += s.Delivered
@@ -249,6 +277,16 @@ func add(to, s *deadletter.Summary) {
 	to.Ready += s.Ready
 	to.Documents += s.Documents
 	to.Duplicates += s.Duplicates
+	to.FailureStore += s.FailureStore
+	to.Accepted += s.Accepted
+	to.Refused += s.Refused
+	to.DroppedByPatch += s.DroppedByPatch
+	to.AddOutcomes(s.Outcomes)
+	for _, n := range s.Notes {
+		if !slices.Contains(to.Notes, n) {
+			to.Notes = append(to.Notes, n)
+		}
+	}
 	for cause, n := range s.Causes {
 		to.Causes[cause] += n
 	}

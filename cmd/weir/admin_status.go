@@ -111,7 +111,9 @@ func (a *admin) status() *statusReport {
 	} else if v := a.view; v != nil {
 		letters, refused := v.letterIndex.Status, v.refusedIndex.Status
 		letters.MaxBytes, letters.LogBytes = int64(a.cfg.DeadLetters.MaxBytes), v.dead.Status().Bytes
-		letters.Full = letters.MaxBytes > 0 && letters.Bytes >= letters.MaxBytes
+		letters.DropsOldest, letters.MaxAge = a.cfg.DeadLetters.OnFull == onFullDropOldest, a.cfg.DeadLetters.MaxAge.Std()
+		letters.Full = !letters.DropsOldest && letters.MaxBytes > 0 && letters.Bytes >= letters.MaxBytes
+		letters.NearlyFull = deadletter.NearlyFull(letters.Bytes, letters.MaxBytes)
 		refused.MaxBytes, refused.LogBytes = int64(a.cfg.DeadLetters.RefusedMaxBytes), v.refused.Status().Bytes
 		st.DeadLetters, st.Refused = &letters, &refused
 	}
@@ -223,8 +225,8 @@ func (a *admin) judge(st *statusReport) {
 			streamNotes(d, add)
 		}
 	}
-	if st.DeadLetters != nil && st.DeadLetters.Full {
-		add("weir dlq stats", "dead letters are at dead_letters.max_bytes: delivery waits until some are replayed or dropped")
+	for _, n := range lettersNotes(st.DeadLetters) {
+		add("weir dlq stats", "%s", n)
 	}
 	if log := st.Log; log != nil && log.MaxBytes > 0 && log.Bytes*10 > log.MaxBytes*8 {
 		add("weir wal info", "the log is %d %% full; at its limit new events are refused", log.Bytes*100/log.MaxBytes)
@@ -251,6 +253,33 @@ func (a *admin) judge(st *statusReport) {
 	if st.Store != nil && st.Store.Damaged > 0 {
 		add("", "%d parts of the embedded destination were damaged and set aside (store/*.damaged)", st.Store.Damaged)
 	}
+}
+
+// lettersNotes says what an operator should know of the dead letters: before the limit, at it, and what went by itself.
+func lettersNotes(s *deadletter.Status) []string {
+	var notes []string
+	if s == nil {
+		return nil
+	}
+	share := int64(0)
+	if s.MaxBytes > 0 {
+		share = s.Bytes * 100 / s.MaxBytes
+	}
+	switch {
+	case s.Full:
+		notes = append(notes, "dead letters are full: delivery waits until some are replayed or dropped, or dead_letters.max_bytes is raised")
+	case s.NearlyFull && s.DropsOldest:
+		notes = append(notes, fmt.Sprintf("dead letters are at %d %% of dead_letters.max_bytes, where the oldest are dropped", share))
+	case s.NearlyFull:
+		notes = append(notes, fmt.Sprintf("dead letters are at %d %% of dead_letters.max_bytes, where delivery waits", share))
+	}
+	if r := s.Removed; r.Limit > 0 {
+		notes = append(notes, fmt.Sprintf("since the start %s dropped to make room (dead_letters.on_full: drop_oldest)", counted(int(r.Limit), "dead letter was", "dead letters were")))
+	}
+	if r := s.Removed; r.Age > 0 {
+		notes = append(notes, fmt.Sprintf("since the start %s dropped, older than dead_letters.max_age (%s)", counted(int(r.Age), "dead letter was", "dead letters were"), Duration(s.MaxAge)))
+	}
+	return notes
 }
 
 // failingText lists what does not work, the oldest trouble first.

@@ -101,10 +101,18 @@ type FlushConfig struct {
 	MaxAge           Duration `koanf:"max_age"`
 }
 
+// What dead letters at max_bytes do.
+const (
+	onFullBlock      = "block"
+	onFullDropOldest = "drop_oldest"
+)
+
 // DeadLettersConfig bounds what is kept of events that cannot be delivered.
 type DeadLettersConfig struct {
-	MaxBytes        Bytes `koanf:"max_bytes"`
-	RefusedMaxBytes Bytes `koanf:"refused_max_bytes"`
+	MaxBytes        Bytes    `koanf:"max_bytes"`
+	OnFull          string   `koanf:"on_full"`
+	MaxAge          Duration `koanf:"max_age"`
+	RefusedMaxBytes Bytes    `koanf:"refused_max_bytes"`
 }
 
 // StoreConfig is the embedded destination.
@@ -175,7 +183,7 @@ func DefaultConfig() Config {
 			RetryMax:         Duration(30 * time.Second),
 			ParkTimeout:      Duration(10 * time.Minute),
 		},
-		DeadLetters: DeadLettersConfig{MaxBytes: 1 << 30, RefusedMaxBytes: 64 << 20},
+		DeadLetters: DeadLettersConfig{MaxBytes: 1 << 30, OnFull: onFullBlock, RefusedMaxBytes: 64 << 20},
 		Store:       StoreConfig{MaxBytes: 1 << 30},
 		Admin:       AdminConfig{Listen: "127.0.0.1:8081"},
 		Log:         LogConfig{Level: "info", Format: "text"},

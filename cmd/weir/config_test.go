@@ -200,6 +200,8 @@ func TestLoadConfig_OneFault(t *testing.T) {
 		{"credentials of a stream without a server", "streams: {a: {elasticsearch: {api_key: b}}}\n", "weir.yaml:1: streams.a.elasticsearch.api_key: is about a connection, and the stream has none of its own"},
 		{"a stream's server with nothing in it", "streams: {a: {elasticsearch: {addresses: []}}}\n", "streams.a.elasticsearch.addresses: must name at least one"},
 		{"a stream's server is no URL", "streams: {a: {elasticsearch: {addresses: es}}}\n", "streams.a.elasticsearch.addresses: \"es\" is not a URL"},
+		{"letters full, misspelt", "dead_letters: {on_full: drop}\n", "is not one of block, drop_oldest"},
+		{"letters kept for minutes", "dead_letters: {max_age: 5m}\n", "out of bounds; from 1h"},
 		{"the mask as secret", "admin: {token: \"********\"}\n", "the mask"},
 	}
 	for _, tt := range tests {
@@ -243,6 +245,7 @@ func otherValue(k configKey) (raw string, want any) {
 		"elasticsearch.ca_fingerprint": strings.Repeat("0a", 32), "elasticsearch.proxy": "http://u:p@proxy:3128", "elasticsearch.op": "index", "elasticsearch.id": "none",
 		"elasticsearch.failure_store": "dead_letter", "elasticsearch.require_data_stream": "true", "log.level": "debug", "log.format": "json",
 		"admin.listen": "127.0.0.1:99", "wal.max_bytes": "20GiB", "store.max_bytes": "2GiB",
+		"dead_letters.on_full": "drop_oldest", "dead_letters.max_age": "720h",
 	}
 	raw, ok := special[k.path]
 	if !ok {

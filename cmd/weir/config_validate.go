@@ -101,6 +101,10 @@ func (v *validator) general() {
 	v.timeWithin("transform.timeout", v.cfg.Transform.Timeout, time.Millisecond, time.Minute)
 	v.sizeWithin("transform.max_memory", v.cfg.Transform.MaxMemory, 64<<10, 4<<30)
 	v.sizeWithin("dead_letters.max_bytes", v.cfg.DeadLetters.MaxBytes, 0, 1<<50)
+	v.oneOf("dead_letters.on_full", v.cfg.DeadLetters.OnFull, onFullBlock, onFullDropOldest)
+	if v.cfg.DeadLetters.MaxAge != 0 {
+		v.timeWithin("dead_letters.max_age", v.cfg.DeadLetters.MaxAge, time.Hour, 100*365*24*time.Hour)
+	}
 	v.sizeWithin("dead_letters.refused_max_bytes", v.cfg.DeadLetters.RefusedMaxBytes, 64<<10, 1<<50)
 	v.sizeWithin("wal.min_free_bytes", v.cfg.WAL.MinFreeBytes, 0, 1<<50)
 	v.sizeWithin("store.max_bytes", v.cfg.Store.MaxBytes, local.MinBytes, 1<<50)

@@ -48,6 +48,7 @@ func (f *letterFilter) addFlags(cmd *cobra.Command) {
 	flags.IntVar(&f.Status, "status", 0, "only letters with this HTTP `STATUS`")
 	flags.StringVar(&f.Type, "type", "", "only letters with this error `TYPE`, for example mapper_parsing_exception")
 	flags.StringVar(&f.Reason, "reason", "", "only letters whose reason holds this `TEXT`, in any case")
+	flags.StringVar(&f.Field, "field", "", "only letters whose reason names this `FIELD`, for example context.time")
 	flags.StringVar(&f.Index, "index", "", "only letters for this `INDEX`")
 	flags.StringVar(&f.Stream, "stream", "", "only letters of this `STREAM`")
 	flags.StringVar(&f.Since, "since", "", "only letters put since `TIME`: 15m, 2d, 2026-01-31, 2026-01-31T12:00:00Z")
@@ -81,7 +82,7 @@ func (f *letterFilter) values(a *app) (url.Values, error) {
 	}
 	v := url.Values{}
 	for name, text := range map[string]string{
-		"stage": g.Stage, "type": g.Type, "reason": g.Reason, "index": g.Index, "stream": g.Stream, "since": g.Since, "until": g.Until,
+		"stage": g.Stage, "type": g.Type, "reason": g.Reason, "field": g.Field, "index": g.Index, "stream": g.Stream, "since": g.Since, "until": g.Until,
 	} {
 		if text != "" {
 			v.Set(name, text)
@@ -275,51 +276,4 @@ func (a *app) copyLines(ctx context.Context, client *adminClient, method, path s
 		err = ferr
 	}
 	return err
-}
-
-func newDLQStatsCmd(a *app) *cobra.Command {
-	var filter letterFilter
-	var output outputFormat
-	cmd := &cobra.Command{
-		Use:   "stats",
-		Short: "Group dead letters by what is wrong with them",
-		Long: `Groups dead letters by stage, status, type, index, stream and reason, where what
-differs from letter to letter is left out of the reason. Each group names the key of
-one of its letters as an example.`,
-		Example: "  weir dlq stats\n  weir dlq stats --stage index -o json",
-		Args:    cobra.NoArgs,
-	}
-	filter.addFlags(cmd)
-	output.addFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		params, err := filter.values(a)
-		if err != nil {
-			return err
-		}
-		client, err := a.openAdmin(cmd, offlineNeeds{letters: true})
-		if err != nil {
-			return err
-		}
-		var groups []deadletter.Group
-		if err := closing(client, client.get(cmd.Context(), lettersPath+"/stats", params, &groups)); err != nil {
-			return err
-		}
-		return a.printGroups(groups, output)
-	}
-	return cmd
-}
-
-func (a *app) printGroups(groups []deadletter.Group, output outputFormat) error {
-	if output != outputTable {
-		return writeList(a.stdout, output, groups)
-	}
-	if len(groups) == 0 {
-		_, err := fmt.Fprintln(a.stdout, "no dead letters")
-		return err
-	}
-	table := newTable(">letters", ">size", "stage", ">status", "type", "stream", "index", "last", "=example", "reason")
-	for _, g := range groups {
-		table.add(humanCount(g.Count), humanBytes(g.Bytes), string(g.Stage), orDash(g.Status), g.Type, g.Stream, g.Index, ago(a.now(), g.Last), g.Example.String(), g.Reason)
-	}
-	return table.render(a.stdout, a.width(a.stdout))
 }

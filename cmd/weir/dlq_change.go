@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,7 +26,9 @@ func newDLQEditCmd(a *app) *cobra.Command {
 		Long: `Gives a dead letter another event, which the next replay sends. On a terminal it
 opens $VISUAL or $EDITOR on the event; --file takes the new event from a file, or
 from standard input. The event must be one JSON object, as the ingest listener takes
-it. The letter keeps the event as it was first received.`,
+it. The letter keeps the event as it was first received: weir dlq show --original KEY.
+An event that is refused, or cannot be stored, stays in the editor's file, which is
+named.`,
 		Example: `  weir dlq edit 5f0c1d2e3a4b5c6d-1042-0
   weir dlq show --only event KEY | jq '.level = 400' | weir dlq edit --file - KEY`,
 		Args: cobra.ExactArgs(1),
@@ -64,80 +67,95 @@ func (a *app) readEvent(file string) ([]byte, error) {
 
 // editLetter stores the event, or what becomes of the present one in the editor when event is nil.
 func (a *app) editLetter(ctx context.Context, client *adminClient, key flush.Key, event []byte) error {
-	if event == nil {
-		var view letterView
-		if err := client.get(ctx, lettersPath+"/"+key.String(), nil, &view); err != nil {
-			return err
-		}
-		var before []byte
-		if view.Event != nil {
-			before = view.Event.Bytes
-		}
-		edited, err := a.runEditor(ctx, key, before)
-		if err != nil {
-			return err
-		}
-		if bytes.Equal(edited, before) {
-			_, err := fmt.Fprintln(a.stdout, "nothing was changed")
-			return err
-		}
-		event = edited
-	}
-	if err := ingest.ValidateEvent(event); err != nil {
-		return fmt.Errorf("the event is refused: %w", err)
-	}
-	res, err := client.request(ctx, http.MethodPut, lettersPath+"/"+key.String()+"/event", nil, "application/json", bytes.NewReader(event))
-	if err != nil {
+	var view letterView
+	if err := client.get(ctx, lettersPath+"/"+key.String(), nil, &view); err != nil {
 		return err
 	}
+	var before []byte
+	if view.Event != nil {
+		before = view.Event.Bytes
+	}
+	edit := &edited{a: a, key: key, event: event}
+	if event == nil {
+		if err := edit.run(ctx, before); err != nil {
+			return err
+		}
+	}
+	if bytes.Equal(edit.event, before) {
+		return errors.Join(errors.New("nothing was changed: the letter stays as it is"), edit.discard())
+	}
+	if err := ingest.ValidateEvent(edit.event); err != nil {
+		return edit.keep(fmt.Errorf("the event is refused: %w", err))
+	}
+	res, err := client.request(ctx, http.MethodPut, lettersPath+"/"+key.String()+"/event", nil, "application/json", bytes.NewReader(edit.event))
+	if err != nil {
+		return edit.keep(err)
+	}
 	defer res.Body.Close()
-	_, err = fmt.Fprintf(a.stdout, "%s has a new event of %s; weir dlq replay %s sends it\n", key, humanBytes(int64(len(event))), key)
+	if err := edit.discard(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s has a new event of %s; weir dlq replay %s sends it, weir dlq show --original %s shows the first one\n", key, humanBytes(int64(len(edit.event))), key, key)
 	return err
 }
 
-// runEditor lets the user edit an event in a file. The file stays when what is in it is no event, so that
-// no work is lost.
-func (a *app) runEditor(ctx context.Context, key flush.Key, event []byte) ([]byte, error) {
-	f, err := os.CreateTemp("", "weir-"+key.String()+"-*.json") // only this user may read it
+// edited is an event on its way through an editor. Its file stays until the event is stored, so that no work is lost.
+type edited struct {
+	a     *app
+	key   flush.Key
+	event []byte
+	path  string // "" when there is no file
+}
+
+// run lets the user edit an event in a file.
+func (e *edited) run(ctx context.Context, before []byte) error {
+	f, err := os.CreateTemp("", "weir-"+e.key.String()+"-*.json") // only this user may read it
 	if err != nil {
-		return nil, err
+		return err
 	}
-	path := f.Name()
+	e.path = f.Name()
 	var laidOut bytes.Buffer
-	if json.Indent(&laidOut, event, "", "  ") != nil {
+	if json.Indent(&laidOut, before, "", "  ") != nil {
 		laidOut.Reset()
-		laidOut.Write(event)
+		laidOut.Write(before)
 	}
 	shown := laidOut.Bytes()
 	_, err = f.Write(shown)
 	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
+		return err
 	}
-	editor := a.getenv("VISUAL")
-	if editor == "" {
-		editor = a.getenv("EDITOR")
-	}
-	if editor == "" {
-		editor = "vi"
-	}
+	editor := cmp.Or(e.a.getenv("VISUAL"), e.a.getenv("EDITOR"), "vi")
 	// Through a shell, because the variable may hold arguments; the path is no part of its text.
-	run := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", path)
-	run.Stdin, run.Stdout, run.Stderr, run.Env = a.stdin, a.stdout, a.stderr, a.environ
+	run := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", e.path)
+	run.Stdin, run.Stdout, run.Stderr, run.Env = e.a.stdin, e.a.stdout, e.a.stderr, e.a.environ
 	if err := run.Run(); err != nil {
-		return nil, fmt.Errorf("editor %s: %w; the event as edited is in %s", editor, err, path)
+		return e.keep(fmt.Errorf("editor %s: %w", editor, err))
 	}
-	edited, err := os.ReadFile(path)
+	b, err := os.ReadFile(e.path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if bytes.Equal(edited, shown) {
-		return event, os.Remove(path)
+	e.event = bytes.TrimSpace(b)
+	if bytes.Equal(b, shown) {
+		e.event = before // also where the layout differs
 	}
-	edited = bytes.TrimSpace(edited)
-	if err := ingest.ValidateEvent(edited); err != nil {
-		return nil, fmt.Errorf("the event is refused: %w; it is in %s: mend it and run weir dlq edit --file %s %s", err, path, path, key)
+	return nil
+}
+
+// keep adds to an error where the work is.
+func (e *edited) keep(err error) error {
+	if e.path == "" {
+		return err
 	}
-	return edited, os.Remove(path)
+	return fmt.Errorf("%w; the event as edited is in %s: mend it and run weir dlq edit --file %s %s", err, e.path, e.path, e.key)
+}
+
+// discard removes the file.
+func (e *edited) discard() error {
+	if e.path == "" {
+		return nil
+	}
+	return os.Remove(e.path)
 }
 
 func newDLQDropCmd(a *app) *cobra.Command {

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +17,7 @@ import (
 func newDLQShowCmd(a *app) *cobra.Command {
 	var output outputFormat
 	var only string
+	var original bool
 	cmd := &cobra.Command{
 		Use:   "show KEY...",
 		Short: "Show dead letters whole",
@@ -33,6 +31,8 @@ In JSON, bytes are given as base64, and as text where they are valid UTF-8.`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().StringVar(&only, "only", "", "print only the bytes of one `PART`: event, document or original")
+	cmd.Flags().BoolVar(&original, "original", false, "the event as first received, before an edit; like --only original")
+	cmd.MarkFlagsMutuallyExclusive("only", "original")
 	complete(cmd, "only", "event", "document", "original")
 	withDataDir(cmd)
 	output.addFlag(cmd)
@@ -40,6 +40,9 @@ In JSON, bytes are given as base64, and as text where they are valid UTF-8.`,
 		keys, err := letterKeys(args)
 		if err != nil {
 			return err
+		}
+		if original {
+			only = "original"
 		}
 		switch only {
 		case "", "event", "document", "original":
@@ -171,108 +174,4 @@ func (a *app) printLetter(l *letterView) error {
 	}
 	_, err := io.WriteString(a.stdout, b.String())
 	return err
-}
-
-func newDLQExportCmd(a *app) *cobra.Command {
-	var filter letterFilter
-	var envelope bool
-	cmd := &cobra.Command{
-		Use:   "export [KEY...]",
-		Short: "Write the events of dead letters as NDJSON",
-		Long: `Writes the events of dead letters to standard output, one a line, as weir send takes
-them. Letters whose bytes are no event (garbage of stage ingest, damage of stage log)
-are left out and counted on standard error. --with-envelope writes every letter whole
-instead: cause, bytes as base64, and as text where they are valid UTF-8.
-
-The letters stay.`,
-		Example: `  weir dlq export --stage transform > events.ndjson
-  weir dlq export --with-envelope | gzip > letters.ndjson.gz`,
-	}
-	filter.addFlags(cmd)
-	cmd.Flags().BoolVar(&envelope, "with-envelope", false, "write every letter whole, with its cause")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		keys, err := keysOrFilter(args, &filter)
-		if err != nil {
-			return err
-		}
-		params, err := filter.values(a)
-		if err != nil {
-			return err
-		}
-		client, err := a.openAdmin(cmd, offlineNeeds{letters: true})
-		if err != nil {
-			return err
-		}
-		return closing(client, a.exportLetters(cmd.Context(), client, keys, params, envelope))
-	}
-	return cmd
-}
-
-// keysAtOnce is how many keys stand in the address of one request.
-const keysAtOnce = 200
-
-func (a *app) exportLetters(ctx context.Context, client *adminClient, keys []flush.Key, params url.Values, envelope bool) error {
-	export := &letterExport{out: a.stdout, envelope: envelope}
-	ask := func(params url.Values) error {
-		_, err := client.lines(ctx, http.MethodGet, lettersPath+"/export", params, nil, export.line)
-		return err
-	}
-	var err error
-	if len(keys) == 0 {
-		err = ask(params)
-	}
-	for len(keys) > 0 && err == nil {
-		n := min(keysAtOnce, len(keys))
-		params := url.Values{}
-		for _, key := range keys[:n] {
-			params.Add("key", key.String())
-		}
-		err, keys = ask(params), keys[n:]
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(a.stderr, "%s letters written", humanCount(export.written))
-	if export.left > 0 {
-		fmt.Fprintf(a.stderr, ", %s left out because their bytes are no event; --with-envelope writes them too", humanCount(export.left))
-	}
-	fmt.Fprintln(a.stderr)
-	return nil
-}
-
-// letterExport turns letters into lines.
-type letterExport struct {
-	out      io.Writer
-	envelope bool
-	written  int
-	left     int
-}
-
-func (x *letterExport) line(line []byte) error {
-	if !x.envelope {
-		var view letterView
-		if err := json.Unmarshal(line, &view); err != nil {
-			return fmt.Errorf("read the service's answer: %w", err)
-		}
-		if view.Event == nil || !json.Valid(view.Event.Bytes) {
-			x.left++
-			return nil
-		}
-		line = oneLine(view.Event.Bytes)
-	}
-	x.written++
-	_, err := x.out.Write(append(line[:len(line):len(line)], '\n'))
-	return err
-}
-
-// oneLine puts valid JSON on one line and leaves every other byte as it is: line breaks can stand only
-// between tokens.
-func oneLine(event []byte) []byte {
-	line := make([]byte, 0, len(event)+1)
-	for _, c := range event {
-		if c != '\n' && c != '\r' {
-			line = append(line, c)
-		}
-	}
-	return line
 }

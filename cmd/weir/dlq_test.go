@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/weirlog/weir/flush"
 	"github.com/weirlog/weir/flush/deadletter"
 )
 
@@ -38,7 +41,7 @@ func TestCommands_Letters(t *testing.T) {
 		if out := o.want(exitDone, says, "dlq", "ls", "--type", "nothing", "-o", "json"); out != "[]\n" {
 			t.Errorf("nothing as JSON: %q", out)
 		}
-		if out := o.want(exitDone, says, "dlq", "stats"); strings.Count(out, "\n") != 4 || strings.Contains(out, "\x1b") {
+		if out := o.want(exitDone, says, "dlq", "stats"); strings.Count(out, "example") != 3 || strings.Contains(out, "\x1b") || !strings.Contains(out, "2026-03-04") {
 			t.Errorf("stats:\n%s", out)
 		}
 		if out := o.want(exitDone, says, "dlq", "show", keep); !strings.Contains(out, "mapper_parsing_exception") || !strings.Contains(out, `"level": 1.0`) {
@@ -63,8 +66,13 @@ func TestCommands_Letters(t *testing.T) {
 		o.stdin = strings.NewReader(`{"level":`)
 		o.want(exitFailed, "the event is refused", "dlq", "edit", "--file", "-", keep)
 		o.want(exitUsage, "--file", "dlq", "edit", keep)
+		o.stdin = strings.NewReader(`{"level":2.0}`)
+		o.want(exitFailed, "nothing was changed", "dlq", "edit", "--file", "-", keep)
+		if out := o.want(exitDone, says, "dlq", "show", "--original", keep); out != "{\"level\":\n1.0}" {
+			t.Errorf("show --original: %q", out)
+		}
 
-		if out := o.want(exitDone, says, "dlq", "replay", "--dry-run", keep); !strings.Contains(out, "1 letter: 1 would be sent") {
+		if out := o.want(exitDone, says, "dlq", "replay", "--dry-run", keep); !strings.Contains(out, "1 letter: 1 would be delivered, 0 would be refused again, 0 dropped by the script, 0 would stay") {
 			t.Errorf("dry run: %s", out)
 		}
 		if out := o.want(exitDone, says, "dlq", "replay", keep); !strings.Contains(out, "1 delivered") {
@@ -126,9 +134,7 @@ func TestDLQEdit_InAnEditor(t *testing.T) {
 		o.environ = append([]string{"EDITOR=" + command}, o.environ...)
 	}
 	editor("true")
-	if out := o.want(exitDone, "", "dlq", "edit", l.Key.String()); !strings.Contains(out, "nothing was changed") {
-		t.Errorf("%s", out)
-	}
+	o.want(exitFailed, "nothing was changed", "dlq", "edit", l.Key.String())
 	editor("sed -i s/1/2/")
 	o.want(exitDone, "", "dlq", "edit", l.Key.String())
 	if got, err := s.letters.Get(l.Key); err != nil || string(got.Event) != "{\n  \"level\": 2\n}" || string(got.Original) != `{"level":1}` {
@@ -141,6 +147,39 @@ func TestDLQEdit_InAnEditor(t *testing.T) {
 	o.want(exitFailed, "mend it and run weir dlq edit --file", "dlq", "edit", l.Key.String())
 	if left, err := os.ReadDir(tmp); err != nil || len(left) != 1 {
 		t.Errorf("the work is lost: %v %v", left, err)
+	}
+	// The letter goes while somebody edits it: what was written stays in its file, which is named.
+	gone := s.letterAt(11, `{"level":2}`)
+	s.putLetters(gone)
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(t.TempDir(), "editor.sh")
+	if err := os.WriteFile(script, []byte("sed -i s/2/3/ \"$1\"; read line < "+fifo+"; true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	editor("sh " + script)
+	done := make(chan string)
+	go func() {
+		_, _, stderr := o.exec(t.Context(), "dlq", "edit", gone.Key.String())
+		done <- stderr
+	}()
+	f, err := os.OpenFile(fifo, os.O_WRONLY, 0) // returns when the editor waits there
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.letters.Drop(t.Context(), []flush.Key{gone.Key}, false); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	stderr := <-done
+	_, name, _ := strings.Cut(stderr, "the event as edited is in ")
+	name, _, _ = strings.Cut(name, ": mend it")
+	if b, err := os.ReadFile(name); err != nil || string(b) != "{\n  \"level\": 3\n}" {
+		t.Errorf("%q in %q, %v: %s", b, name, err, stderr)
 	}
 }
 

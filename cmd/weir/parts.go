@@ -46,6 +46,7 @@ type parts struct {
 	logger   *slog.Logger
 	registry *prometheus.Registry
 	asides   *asides // nil in commands
+	retains  bool    // letters are dropped for their age: by a service, never by a command that only opened the directory
 
 	lock    *wal.DirLock
 	db      *checkpoint.DB
@@ -63,7 +64,7 @@ type parts struct {
 // openParts locks the data directory and opens what is in it, but for the log. On error nothing is left
 // open. close gives everything back.
 func openParts(cfg *Config, logger *slog.Logger) (_ *parts, err error) {
-	p := &parts{cfg: cfg, dir: layoutOf(cfg.DataDir), logger: logger, registry: prometheus.NewRegistry(), scripts: map[string]*lua.Transformer{}}
+	p := &parts{cfg: cfg, dir: layoutOf(cfg.DataDir), logger: logger, registry: prometheus.NewRegistry(), scripts: map[string]*lua.Transformer{}, retains: true}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.abandon())
@@ -95,22 +96,36 @@ func openParts(cfg *Config, logger *slog.Logger) (_ *parts, err error) {
 
 func (p *parts) openLetters() error {
 	metrics := deadletter.NewMetrics(p.registry)
-	open := func(name, part, dir string, maxBytes Bytes, onFull deadletter.OnFull, ownKeys bool) (*deadletter.Store, error) {
-		s, err := deadletter.Open(dir, p.db, deadletter.Options{
-			Name: name, MaxBytes: int64(maxBytes), OnFull: onFull, OwnKeys: ownKeys, RepairDir: p.dir.repair, OnAside: p.asides.of(part),
-			Logger: p.logger.With("component", name), Metrics: metrics,
-		})
+	open := func(name, part, dir string, opts deadletter.Options) (*deadletter.Store, error) {
+		opts.Name, opts.RepairDir, opts.OnAside = name, p.dir.repair, p.asides.of(part)
+		opts.Logger, opts.Metrics = p.logger.With("component", name), metrics
+		if !p.retains {
+			opts.MaxAge = 0
+		}
+		s, err := deadletter.Open(dir, p.db, opts)
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", name, err)
 		}
 		return s, nil
 	}
 	var err error
-	if p.letters, err = open(storeLetters, partDead, p.dir.dead, p.cfg.DeadLetters.MaxBytes, deadletter.Block, false); err != nil {
+	kept := &p.cfg.DeadLetters
+	if p.letters, err = open(storeLetters, partDead, p.dir.dead, lettersOptions(kept)); err != nil {
 		return err
 	}
-	p.refused, err = open(storeRefused, partRefused, p.dir.refused, p.cfg.DeadLetters.RefusedMaxBytes, deadletter.DropOldest, true)
+	p.refused, err = open(storeRefused, partRefused, p.dir.refused, deadletter.Options{
+		MaxBytes: int64(kept.RefusedMaxBytes), OnFull: deadletter.DropOldest, MaxAge: kept.MaxAge.Std(), OwnKeys: true, Quiet: true,
+	})
 	return err
+}
+
+// lettersOptions is what the configuration says of the letters.
+func lettersOptions(kept *DeadLettersConfig) deadletter.Options {
+	opts := deadletter.Options{MaxBytes: int64(kept.MaxBytes), MaxAge: kept.MaxAge.Std()}
+	if kept.OnFull == onFullDropOldest {
+		opts.OnFull = deadletter.DropOldest
+	}
+	return opts
 }
 
 func (p *parts) openSinks() error {
@@ -207,13 +222,25 @@ func (p *parts) replayer(store *deadletter.Store) *deadletter.Replayer {
 		route := p.route(name)
 		streams[name] = deadletter.Stream{
 			Transformer: p.transformer(name), Sink: p.sinkOf(name),
-			Prepare: func(rec *wal.Record, docs []flush.Document) error { return route.Prepare(nil, rec, docs) },
+			Prepare:  func(rec *wal.Record, docs []flush.Document) error { return route.Prepare(nil, rec, docs) },
+			NewProbe: probeOf(p.sinkOf(name)), FailureStore: flush.FailureStorePolicy(p.cfg.Streams[name].Elasticsearch.FailureStore),
 		}
 	}
 	return &deadletter.Replayer{
 		Store: store, Streams: streams, Validate: ingest.ValidateEvent,
 		RetryMin: p.cfg.Flush.RetryMin.Std(), RetryMax: p.cfg.Flush.RetryMax.Std(),
 	}
+}
+
+// probeOf asks a destination what it would make of documents.
+func probeOf(sink flush.Sink) func() deadletter.Probe {
+	switch sink := sink.(type) {
+	case *elastic.Sink:
+		return func() deadletter.Probe { return sink.NewProbe() }
+	case *local.Store:
+		return func() deadletter.Probe { return sink.NewProbe() }
+	}
+	return nil
 }
 
 // abandon closes parts that never ran.

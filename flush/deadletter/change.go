@@ -116,7 +116,7 @@ func (s *Store) Drop(ctx context.Context, keys []flush.Key, dryRun bool) (int, e
 		return n, nil
 	}
 	n, err := s.end(ctx, opDropped, keys, nil, "dropped by operator")
-	s.opts.Metrics.addDropped(s.opts.Name, "operator", n)
+	s.opts.Metrics.addDropped(s.opts.Name, DropOperator, n)
 	if err != nil {
 		return n, fmt.Errorf("drop dead letters: %w", err)
 	}

@@ -19,10 +19,15 @@ const (
 // pieces. Writer only.
 func (s *Store) maintain() (more bool) {
 	s.putDamages()
-	err := s.reclaim()
-	if err == nil {
+	aged, err := s.retention()
+	if err != nil {
+		s.opts.Logger.Warn("dead letters older than max_age could not be dropped; it is tried again", "store", s.opts.Name, "error", err)
+		aged, s.sweeping, s.sweptAt = false, false, s.opts.now()
+	}
+	if err = s.reclaim(); err == nil {
 		more, err = s.compact()
 	}
+	more = more || aged
 	if err != nil {
 		s.opts.Logger.Warn("dead-letter log could not be compacted; it is tried again", "store", s.opts.Name, "error", err)
 		return false

@@ -15,18 +15,19 @@
 //	    sums of its tables; where it is missing, damaged, of another epoch, or ahead of the log, it is made anew.
 //	D4  A segment goes only when no record in it is needed: live letters and remembered keys in it are appended again first,
 //	    durably. Killed between any two steps, each letter is there once.
-//	D5  Nothing is dropped to make room, except by a store that was told to, and then it is counted and said.
+//	D5  Nothing is dropped to make room or for its age, except by a store that was told to, and then it is counted and said.
 //	D6  A letter leaves by replay only after the destination has answered for everything that it stands for.
 //	D7  What a replay sends has ids made from the letter's key (or by the client or the script from the event), so that a
 //	    replay that was killed sends the same again and hears that it is there.
 //	D8  Damage in the dead-letter log is passed over by the index, and becomes a letter of stage log itself.
+//	D9  A dry run records nothing, and takes away what it has made at the destination, also when it is cut off.
 //
 // # From put to gone
 //
 //	put                  record put; index: live
 //	attempted            record attempted (cause, time, count); index: the new cause
 //	edited               record edited, the whole letter with its first event; index: its new place
-//	settled, dropped     record; index: the key is remembered until ForgetSettled, so that a redelivery cannot bring it back
+//	settled, dropped     record (dropped: by an operator, for room, or for age); index: the key is remembered until ForgetSettled, so that a redelivery cannot bring it back
 //	                     (not in a store with OwnKeys, where there is none)
 //	copied               record, the whole letter as it stands; index: its new place; the old segment can go
 //
@@ -39,7 +40,14 @@
 // again, and those that are there answer as duplicates. A letter of stage index stands for one document. If the script now makes
 // another number of documents of its event, it stays and says so; with AsNew all of them are sent under ids of the form
 // epoch-offset-n<documents>-<ordinal>, and the letter is settled (dropped, when there are none). A letter that is edited while it
-// is being sent stays.
+// is being sent stays. Any outcome but delivered and duplicate leaves a letter as it is, with that outcome as its cause.
+//
+// A patch is a script for one replay; the table stands above runPatch. In a dry run a Probe asks the destination what it would make of
+// the documents.
+//
+// # Causes and remedies
+//
+// ParseReason takes the words of a server apart; Stats groups letters by field and proposes Lua, made for one letter of each group.
 //
 // # Concurrency
 //

@@ -62,7 +62,7 @@ func runChild(dir string) error {
 		r := &Replayer{Store: s, Validate: validate, Streams: map[string]Stream{
 			"default": {Transformer: splitter{splitLines}, Prepare: prepare, Sink: fileSink{filepath.Join(dir, "sink")}}}}
 		for {
-			summary, err := r.Replay(ctx, Request{}, nil)
+			summary, err := r.Replay(ctx, Request{Rate: 2000, Patch: patchFunc(func(event string) ([]flush.Document, error) { return texts(event) })}, nil)
 			if err != nil {
 				failed <- err
 				return

@@ -17,6 +17,7 @@ type Filter struct {
 	Status int
 	Type   string
 	Reason string // part of the reason's first 256 bytes, in any case
+	Field  string // that the reason names, as Group.Field
 	Index  string
 	Stream string
 	Since  time.Time // put at or after
@@ -34,6 +35,9 @@ func (f *Filter) match(e *Entry) bool {
 		f.Stream != "" && e.Stream != f.Stream,
 		!f.Since.IsZero() && e.FirstAt.Before(f.Since),
 		!f.Until.IsZero() && !e.FirstAt.Before(f.Until):
+		return false
+	}
+	if f.Field != "" && ParseReason(e.Type, e.Reason).Field != f.Field {
 		return false
 	}
 	return f.Reason == "" || strings.Contains(strings.ToLower(e.Reason), strings.ToLower(f.Reason))

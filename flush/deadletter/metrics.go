@@ -8,6 +8,7 @@ import (
 type Metrics struct {
 	records   *prometheus.GaugeVec
 	bytes     *prometheus.GaugeVec
+	maxBytes  *prometheus.GaugeVec
 	put       *prometheus.CounterVec
 	dropped   *prometheus.CounterVec
 	damaged   *prometheus.CounterVec
@@ -23,10 +24,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_deadletter_records", Help: "Live dead letters."}, []string{"store", "stage"}),
 		bytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_deadletter_bytes", Help: "Bytes of live dead letters."}, []string{"store"}),
+		maxBytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_deadletter_max_bytes", Help: "Limit of the bytes of live dead letters; no series where there is none."}, []string{"store"}),
 		put: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_deadletter_put_total", Help: "Dead letters put since the start."}, []string{"store", "stage"}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "weir_deadletter_dropped_total", Help: "Dead letters given up, by an operator or by the limit of their store."}, []string{"store", "by"}),
+			Name: "weir_deadletter_dropped_total", Help: "Dead letters given up: by an operator, by the limit of their store, or for their age."}, []string{"store", "by"}),
 		damaged: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_deadletter_damaged_total", Help: "Records of the dead-letter log that cannot be read."}, []string{"store"}),
 		replayed: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -36,11 +39,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		rebuilt: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_deadletter_index_rebuilt_total", Help: "Indexes of dead letters that were made anew from their log."}, []string{"store"}),
 	}
-	reg.MustRegister(m.records, m.bytes, m.put, m.dropped, m.damaged, m.replayed, m.compacted, m.rebuilt)
+	reg.MustRegister(m.records, m.bytes, m.maxBytes, m.put, m.dropped, m.damaged, m.replayed, m.compacted, m.rebuilt)
 	return m
 }
 
-func (m *Metrics) publish(store string, st *indexState) {
+func (m *Metrics) publish(store string, maxBytes int64, st *indexState) {
 	if m == nil {
 		return
 	}
@@ -49,7 +52,13 @@ func (m *Metrics) publish(store string, st *indexState) {
 		m.records.WithLabelValues(store, string(stage)).Set(float64(n))
 	}
 	m.bytes.WithLabelValues(store).Set(float64(st.bytes))
-	m.damaged.WithLabelValues(store) // likewise
+	if maxBytes > 0 {
+		m.maxBytes.WithLabelValues(store).Set(float64(maxBytes))
+	}
+	for _, by := range []string{DropOperator, DropLimit, DropAge} {
+		m.dropped.WithLabelValues(store, by) // likewise
+	}
+	m.damaged.WithLabelValues(store)
 	m.rebuilt.WithLabelValues(store)
 }
 

@@ -16,6 +16,11 @@ type item struct {
 	stream Stream
 	docs   []flush.Document // to send
 	open   int              // of docs, without a final outcome
+	sent   bool             // docs are the document as sent
+
+	unsure bool // dry run: the destination could not say of a document
+
+	patchDropped bool // the patch, and not the stream's script, dropped it
 
 	result   Result  // "" while open
 	cause    Attempt // with ResultFailed and ResultSkipped
@@ -30,6 +35,7 @@ func (it *item) fail(status int, typ, reason string) {
 
 func (it *item) skip(typ, reason string) {
 	it.result = ResultSkipped
+	it.cause.Script = ""
 	it.cause.Type, it.cause.Reason = typ, reason
 }
 
@@ -55,14 +61,41 @@ func (p *replay) prepare(ctx context.Context, it *item, damage error) error {
 	case l.Stage == flush.StageIndex && p.req.AsSent:
 		it.asSent()
 	default:
-		return p.transform(ctx, it)
+		if err := p.transform(ctx, it); err != nil {
+			return p.blame(it, err)
+		}
+	}
+	if err := p.patchDocuments(ctx, it); err != nil {
+		return p.blame(it, err)
 	}
 	p.ready(it)
 	return nil
 }
 
+// blame makes a result of what the patch, the stream's script or Prepare said against the letter. Other errors end the replay.
+func (p *replay) blame(it *item, err error) error {
+	var patch *patchError
+	var failed *flush.TransformError
+	switch {
+	case errors.As(err, &patch):
+		it.skip(patchFailed, patch.Error())
+	case errors.As(err, &failed):
+		it.fail(0, failed.Type, failed.Message)
+		if failed.Script != "" {
+			it.cause.Script = failed.Script
+		}
+	default:
+		return fmt.Errorf("transform letter %s: %w", it.letter.Key, err)
+	}
+	it.docs = nil
+	return nil
+}
+
 // ready notes how many documents wait for an outcome; in a dry run that is the result.
 func (p *replay) ready(it *item) {
+	if it.result != "" {
+		return
+	}
 	if it.open = len(it.docs); it.open > 0 && p.req.DryRun {
 		it.result = ResultReady
 	}
@@ -77,6 +110,7 @@ func (it *item) asSent() {
 	case !l.EditedAt.IsZero():
 		it.skip("edited", "the event was edited after the document was made; replay it without --as-sent")
 	default:
+		it.sent = true
 		it.docs = []flush.Document{{
 			Key: l.Key, Of: max(1, l.Of), Stream: l.Stream, ReceivedAt: l.ReceivedAt, Index: l.Index, ID: l.ID,
 			Pipeline: l.Pipeline, Routing: l.Routing, Source: l.Document,
@@ -89,43 +123,51 @@ func (p *replay) transform(ctx context.Context, it *item) error {
 	l := &it.letter
 	if l.Stage == flush.StageIngest || !l.EditedAt.IsZero() {
 		if err := p.Validate(l.Event); err != nil {
-			it.fail(400, "invalid_event", err.Error())
+			it.invalid(err)
 			return nil
 		}
 	}
-	docs, err := it.documents(ctx)
-	var failed *flush.TransformError
-	if errors.As(err, &failed) {
-		it.fail(0, failed.Type, failed.Message)
-		if failed.Script != "" {
-			it.cause.Script = failed.Script
-		}
-		return nil
+	rec := it.record()
+	var docs []flush.Document
+	var err error
+	if p.req.Patch != nil && l.Stage == flush.StageTransform {
+		docs, err = p.patchEvents(ctx, it, rec)
+	} else if docs, err = it.script(ctx, rec); err == nil {
+		err = it.stream.Prepare(rec, docs)
 	}
 	if err != nil {
-		return fmt.Errorf("transform letter %s: %w", l.Key, err)
+		return err
 	}
 	p.choose(it, docs)
-	p.ready(it)
 	return nil
 }
 
-// documents runs transformer and Prepare.
-func (it *item) documents(ctx context.Context) ([]flush.Document, error) {
+// invalid fails an event that is none. A letter that ingest refused and nobody has edited fails as it did: its type and reason
+// say more than a new one would.
+func (it *item) invalid(err error) {
+	if l := &it.letter; l.Stage == flush.StageIngest && l.EditedAt.IsZero() {
+		it.fail(l.Status, l.Type, l.Reason)
+		return
+	}
+	it.fail(400, "invalid_event", err.Error())
+}
+
+// record is the letter's event as the log had it.
+func (it *item) record() *wal.Record {
 	l := &it.letter
-	rec := &wal.Record{
+	return &wal.Record{
 		Offset: l.Key.Offset, Epoch: l.Key.Epoch, Stream: l.Stream, Remote: l.Remote, ReceivedAt: l.ReceivedAt,
 		Payload: l.Event, Count: 1,
 	}
-	docs := []flush.Document{{Source: l.Event}}
-	if it.stream.Transformer != nil {
-		it.cause.Script = it.stream.Transformer.Version()
-		var err error
-		if docs, err = it.stream.Transformer.Transform(ctx, rec); err != nil {
-			return nil, err
-		}
+}
+
+// script makes documents of an event with the stream's script in force.
+func (it *item) script(ctx context.Context, rec *wal.Record) ([]flush.Document, error) {
+	if it.stream.Transformer == nil {
+		return []flush.Document{{Source: rec.Payload}}, nil
 	}
-	return docs, it.stream.Prepare(rec, docs)
+	it.cause.Script = it.stream.Transformer.Version()
+	return it.stream.Transformer.Transform(ctx, rec)
 }
 
 // choose takes those of the event's documents that the letter stands for.
@@ -136,7 +178,7 @@ func (p *replay) choose(it *item, docs []flush.Document) {
 	case l.Stage != flush.StageIndex:
 		it.docs = docs
 	case len(docs) == was && int(l.Key.Ordinal) < was:
-		it.docs = docs[l.Key.Ordinal : l.Key.Ordinal+1]
+		it.docs = docs[l.Key.Ordinal : l.Key.Ordinal+1 : l.Key.Ordinal+1]
 		return
 	case !p.req.AsNew:
 		it.fail(0, "document_count", fmt.Sprintf(

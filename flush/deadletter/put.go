@@ -90,7 +90,7 @@ func (s *Store) selectLetters(group []*request, errs []error) (b *batch, dropped
 						return err
 					}
 				} else if !room.fits(size) {
-					errs[i] = flush.ErrDeadLettersFull
+					errs[i] = &fullError{}
 					break
 				}
 				seen[l.Key] = true
@@ -193,7 +193,7 @@ func (s *Store) counted(b *batch, dropped int) {
 	if dropped == 0 {
 		return
 	}
-	s.opts.Metrics.addDropped(s.opts.Name, "limit", dropped)
+	s.dropped(DropLimit, dropped)
 	s.dropsUntold += dropped
 	if now := s.opts.now(); now.Sub(s.dropsToldAt) >= toldEvery {
 		s.opts.Logger.Warn("oldest dead letters were dropped to make room", "store", s.opts.Name, "letters", s.dropsUntold,

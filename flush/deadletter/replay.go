@@ -1,9 +1,11 @@
 package deadletter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -22,7 +24,14 @@ type Stream struct {
 	Prepare func(rec *wal.Record, docs []flush.Document) error
 	// Sink the stream is delivered to.
 	Sink flush.Sink
+	// NewProbe begins asking the sink what it would make of documents; nil: it cannot be asked. See Probe.
+	NewProbe func() Probe
+	// FailureStore says what a document counts as that a data stream's failure store took; "" is flush.FailureStoreAccept.
+	FailureStore flush.FailureStorePolicy
 }
+
+// failureStoreUsed is what an outcome says of a document that went there.
+const failureStoreUsed = "used"
 
 // Replayer feeds letters of a store back through delivery. Fields without a stated default are required.
 type Replayer struct {
@@ -45,8 +54,13 @@ type Request struct {
 	AsSent bool
 	// AsNew sends all documents of a letter of stage index, under new ids, when the script now makes another number of them.
 	AsNew bool
-	// DryRun validates and transforms, and neither sends nor records anything.
+	// Patch is a script for this replay alone; nil for none. See patch.go for when it runs.
+	Patch flush.Transformer
+	// DryRun validates, transforms, and asks the destination where it can be asked (Stream.NewProbe). It records nothing, and
+	// nothing that it sends stays.
 	DryRun bool
+	// Sample is how many letters, the first ones, a dry run asks the destination about; 0: none, -1: all.
+	Sample int
 	// Rate is letters a second; 0: as fast as they go.
 	Rate float64
 }
@@ -60,7 +74,9 @@ const (
 	ResultDropped   Result = "dropped"   // settled: the script drops it
 	ResultFailed    Result = "failed"    // stays, with one more attempt and its new cause
 	ResultSkipped   Result = "skipped"   // stays as it was: there was nothing to try
-	ResultReady     Result = "ready"     // dry run: would be sent
+	ResultReady     Result = "ready"     // dry run: would be sent; the destination was not asked
+	ResultAccepted  Result = "accepted"  // dry run: would be delivered, the destination says
+	ResultRefused   Result = "refused"   // dry run: would fail again, the destination says
 	ResultWaiting   Result = "waiting"   // not a result yet: the destination is asked again after a pause
 )
 
@@ -73,19 +89,54 @@ type Event struct {
 	Type        string // why, unless delivered
 	Reason      string
 	Pause       time.Duration // with ResultWaiting
+	Parked      bool          // with ResultWaiting: nothing changes until an operator acts
 }
 
 // Summary counts letters by result.
 type Summary struct {
-	Total      int            `json:"total"`
-	Delivered  int            `json:"delivered"`
-	Dropped    int            `json:"dropped"`
-	Failed     int            `json:"failed"`
-	Skipped    int            `json:"skipped"`
-	Ready      int            `json:"ready,omitempty"`
-	Documents  int            `json:"documents"`  // delivered now
-	Duplicates int            `json:"duplicates"` // delivered before, under the same id
-	Causes     map[string]int `json:"causes"`     // failed and skipped letters by type
+	Total      int `json:"total"`
+	Delivered  int `json:"delivered"`
+	Dropped    int `json:"dropped"`
+	Failed     int `json:"failed"`
+	Skipped    int `json:"skipped"`
+	Ready      int `json:"ready,omitempty"`
+	Accepted   int `json:"accepted,omitempty"` // dry run, like the next one
+	Refused    int `json:"refused,omitempty"`
+	Documents  int `json:"documents"`  // delivered now
+	Duplicates int `json:"duplicates"` // delivered before, under the same id
+	// FailureStore counts documents that a data stream refused and its failure store took.
+	FailureStore int `json:"failure_store,omitempty"`
+	// DroppedByPatch are those of Dropped that the patch dropped, and not the stream's script.
+	DroppedByPatch int            `json:"dropped_by_patch,omitempty"`
+	Causes         map[string]int `json:"causes"`          // letters that stay, by type
+	Outcomes       []OutcomeCount `json:"outcomes"`        // all letters, by result and cause; the largest first
+	Notes          []string       `json:"notes,omitempty"` // of a dry run: what was not looked at, what was made and taken away
+}
+
+// OutcomeCount counts letters of one result and cause.
+type OutcomeCount struct {
+	Result  Result    `json:"result"`
+	Type    string    `json:"type,omitempty"`
+	Field   string    `json:"field,omitempty"` // that the destination's reason names
+	Count   int       `json:"count"`
+	Example flush.Key `json:"example"`
+}
+
+// AddOutcomes adds counts of another replay, so that one that went over several stores has one list.
+func (s *Summary) AddOutcomes(more []OutcomeCount) {
+	for _, o := range more {
+		same := func(c OutcomeCount) bool { return c.Result == o.Result && c.Type == o.Type && c.Field == o.Field }
+		if i := slices.IndexFunc(s.Outcomes, same); i >= 0 {
+			s.Outcomes[i].Count += o.Count
+			continue
+		}
+		s.Outcomes = append(s.Outcomes, o)
+	}
+	slices.SortStableFunc(s.Outcomes, compareOutcomes)
+}
+
+func compareOutcomes(a, b OutcomeCount) int {
+	return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Result, b.Result), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Field, b.Field))
 }
 
 // replayBatch is how many letters are read, sent and settled together.
@@ -100,7 +151,10 @@ type replay struct {
 	batch    int
 	done     int
 	summary  Summary
+	outcomes map[OutcomeCount]*OutcomeCount // by its own result, type and field
 	reader   *letterReader
+	asked    int                  // letters of a dry run that the destination is asked about
+	probes   map[flush.Sink]Probe // of a dry run
 }
 
 // Replay replays the letters that the request chooses, in the order in which they were put, and returns when each is settled or
@@ -115,11 +169,12 @@ func (r *Replayer) Replay(ctx context.Context, req Request, progress func(Event)
 	if progress == nil {
 		progress = func(Event) {}
 	}
-	p := &replay{Replayer: r, req: req, progress: progress, batch: replayBatch, reader: r.Store.newLetterReader()}
+	p := &replay{outcomes: map[OutcomeCount]*OutcomeCount{}, Replayer: r, req: req, progress: progress, batch: replayBatch, reader: r.Store.newLetterReader()}
 	defer p.reader.close()
 	p.summary.Causes = map[string]int{}
 	if req.Rate > 0 {
-		p.batch = max(1, min(replayBatch, int(req.Rate)))
+		// A tenth of a second's worth at a time: the limiter starts full, and a first burst of a second's worth would be felt.
+		p.batch = max(1, min(replayBatch, int(req.Rate/10)))
 		p.limiter = rate.NewLimiter(rate.Limit(req.Rate), p.batch)
 	}
 	var err error
@@ -128,10 +183,22 @@ func (r *Replayer) Replay(ctx context.Context, req Request, progress func(Event)
 	} else {
 		err = p.replayFilter(ctx)
 	}
+	p.closeProbes()
+	p.summary.Outcomes = sortedOutcomes(p.outcomes)
 	if err != nil {
 		return p.summary, fmt.Errorf("replay: %w", err)
 	}
 	return p.summary, nil
+}
+
+// sortedOutcomes lists the counts, the largest first.
+func sortedOutcomes(counts map[OutcomeCount]*OutcomeCount) []OutcomeCount {
+	list := make([]OutcomeCount, 0, len(counts))
+	for _, c := range counts {
+		list = append(list, *c)
+	}
+	slices.SortFunc(list, compareOutcomes)
+	return list
 }
 
 func (p *replay) replayFilter(ctx context.Context) error {
@@ -215,10 +282,7 @@ func (p *replay) letters(ctx context.Context, found []Found) error {
 		}
 	}
 	if p.req.DryRun {
-		for _, it := range items {
-			p.tellVerdict(it)
-		}
-		return nil
+		return p.foresee(ctx, items)
 	}
 	// What needs no sending is recorded first, so that a destination that is away does not keep it waiting.
 	if err := p.record(ctx, items); err != nil {
@@ -263,10 +327,14 @@ func (p *replay) record(ctx context.Context, items []*item) error {
 }
 
 func (p *replay) tellVerdict(it *item) {
+	if it.result == ResultDropped && it.patchDropped {
+		p.summary.DroppedByPatch++
+		it.cause.Reason = "dropped by the patch"
+	}
 	p.tell(it, it.result, it.cause.Type, it.cause.Reason)
 }
 
-// maxCauses bounds Summary.Causes.
+// maxCauses bounds Summary.Causes and Summary.Outcomes.
 const maxCauses = 100
 
 // tell counts a letter's result and reports it.
@@ -280,18 +348,37 @@ func (p *replay) tell(it *item, result Result, typ, reason string) {
 		s.Dropped++
 	case ResultReady:
 		s.Ready++
+	case ResultAccepted:
+		s.Accepted++
+	case ResultRefused:
+		s.Refused++
 	case ResultFailed:
 		s.Failed++
 	case ResultSkipped:
 		s.Skipped++
 	}
-	if result == ResultFailed || result == ResultSkipped {
-		if _, ok := s.Causes[typ]; !ok && len(s.Causes) >= maxCauses {
-			typ = "other"
+	if stays := result == ResultFailed || result == ResultSkipped || result == ResultRefused; stays {
+		cause := typ
+		if _, ok := s.Causes[cause]; !ok && len(s.Causes) >= maxCauses {
+			cause = "other"
 		}
-		s.Causes[typ]++
+		s.Causes[cause]++
 	}
+	p.count(OutcomeCount{Result: result, Type: typ, Field: ParseReason(typ, reason).Field}, it.entry.Key)
 	p.progress(Event{Done: p.done, Total: s.Total, Key: it.entry.Key, Result: result, Documents: len(it.docs), Type: typ, Reason: reason})
+}
+
+// count adds a letter to the outcomes. What comes when there are many kinds joins one of its result.
+func (p *replay) count(kind OutcomeCount, key flush.Key) {
+	if p.outcomes[kind] == nil && len(p.outcomes) >= maxCauses {
+		kind.Type, kind.Field = "other", ""
+	}
+	c := p.outcomes[kind]
+	if c == nil {
+		c = &OutcomeCount{Result: kind.Result, Type: kind.Type, Field: kind.Field, Example: key}
+		p.outcomes[kind] = c
+	}
+	c.Count++
 }
 
 func (p *replay) newBackOff() *backoff.ExponentialBackOff {

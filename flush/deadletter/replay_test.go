@@ -203,7 +203,7 @@ func TestReplay_EachStage_FollowsTheTable(t *testing.T) {
 		cause  string // type
 	}{
 		"ingest: accepted now":                            {letter: staged(1, flush.StageIngest, "a\nb"), result: ResultDelivered, stored: map[string]string{id(1, 0): "a", id(1, 1): "b"}},
-		"ingest: still not acceptable":                    {letter: staged(1, flush.StageIngest, "bad"), result: ResultFailed, cause: "invalid_event"},
+		"ingest: still not acceptable":                    {letter: staged(1, flush.StageIngest, "bad"), result: ResultFailed, cause: "document_parsing_exception"},
 		"ingest: edited":                                  {letter: staged(1, flush.StageIngest, "bad"), edit: "good", result: ResultDelivered, stored: map[string]string{id(1, 0): "good"}},
 		"ingest: as sent means nothing":                   {letter: staged(1, flush.StageIngest, "a"), req: Request{AsSent: true}, result: ResultDelivered, stored: map[string]string{id(1, 0): "a"}},
 		"transform: script mended":                        {letter: staged(1, flush.StageTransform, "a"), result: ResultDelivered, stored: map[string]string{id(1, 0): "a"}},

@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,7 +84,7 @@ func (p *replay) deliverRequest(ctx context.Context, docs []sending) error {
 		pause := max(wait.NextBackOff(), why.after)
 		p.progress(Event{
 			Done: p.done, Total: p.summary.Total, Key: docs[0].it.entry.Key, Result: ResultWaiting,
-			Documents: len(docs), Type: why.typ, Reason: why.reason, Pause: pause,
+			Documents: len(docs), Type: why.typ, Reason: why.reason, Pause: pause, Parked: why.parked,
 		})
 		if err := p.pause(ctx, pause); err != nil {
 			return err
@@ -105,6 +106,7 @@ func itemsOf(docs []sending) []*item {
 type reason struct {
 	typ, reason string
 	after       time.Duration // what the destination asked for
+	parked      bool          // nothing changes until an operator acts
 }
 
 // round sends documents once and returns those that are to be sent again. A request that is too large is halved. An error means
@@ -142,7 +144,7 @@ func (p *replay) requestFailed(ctx context.Context, docs []sending, err error) (
 	if !errors.As(err, &request) {
 		return docs, why, nil
 	}
-	why.typ, why.after = request.Cause, request.RetryAfter
+	why.typ, why.after, why.parked = request.Cause, request.RetryAfter, request.Parked()
 	if !request.Split() {
 		return docs, why, nil
 	}
@@ -167,26 +169,24 @@ func (p *replay) requestFailed(ctx context.Context, docs []sending, err error) (
 }
 
 // settleDocument takes a final outcome. A letter whose documents are not all delivered stays whole, whatever its stage: the next
-// replay sends all of them again, and those that are there already answer as duplicates.
+// replay sends all of them again, and those that are there already answer as duplicates. Only what the destination says it holds
+// counts as delivered: any other verdict, also one that this code does not know, leaves the letter.
 func (p *replay) settleDocument(d sending, o *flush.Outcome) {
-	it, doc := d.it, d.document()
-	switch o.Verdict {
-	case flush.Delivered:
-		p.summary.Documents++
-	case flush.Duplicate:
-		p.summary.Duplicates++
-	case flush.Permanent:
-		if it.cause.Type == "" { // the first refusal is the cause
-			why := o.Reason
-			if len(it.docs) > 1 {
-				why = fmt.Sprintf("document %d of %d, %s in %s: %s", doc.Key.Ordinal+1, len(it.docs), doc.ID, doc.Index, why)
-			}
-			it.cause.Key, it.cause.Status, it.cause.Type, it.cause.Reason = it.entry.Key, o.Status, o.Type, why
-			it.cause.Destination = it.stream.Sink.Name()
-			if it.cause.Type == "" {
-				it.cause.Type = "refused"
-			}
+	it := d.it
+	switch {
+	case o.Verdict == flush.Delivered && o.FailureStore == failureStoreUsed:
+		p.summary.FailureStore++
+		if it.stream.FailureStore == flush.FailureStoreDeadLetter {
+			why := flush.Outcome{Status: o.Status, Type: "failure_store", Reason: cmp.Or(o.Reason,
+				"the data stream refused the document and its failure store took it; a replay after the cause is mended stores it in the stream too")}
+			it.refused(d.document(), &why)
 		}
+	case o.Verdict == flush.Delivered:
+		p.summary.Documents++
+	case o.Verdict == flush.Duplicate:
+		p.summary.Duplicates++
+	default:
+		it.refused(d.document(), o)
 	}
 	it.open--
 	switch {
@@ -196,4 +196,17 @@ func (p *replay) settleDocument(d sending, o *flush.Outcome) {
 	default:
 		it.result = ResultDelivered
 	}
+}
+
+// refused notes why a document was not taken. The first refusal is the letter's cause.
+func (it *item) refused(doc *flush.Document, o *flush.Outcome) {
+	if it.cause.Type != "" {
+		return
+	}
+	why := o.Reason
+	if len(it.docs) > 1 {
+		why = fmt.Sprintf("document %d of %d, %s in %s: %s", doc.Key.Ordinal+1, len(it.docs), doc.ID, doc.Index, why)
+	}
+	it.cause.Key, it.cause.Status, it.cause.Type, it.cause.Reason = it.entry.Key, o.Status, cmp.Or(o.Type, "refused"), why
+	it.cause.Destination = it.stream.Sink.Name()
 }

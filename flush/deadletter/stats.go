@@ -17,13 +17,21 @@ type Group struct {
 	Type    string      `json:"type"`
 	Index   string      `json:"index,omitempty"`
 	Stream  string      `json:"stream"`
-	Reason  string      `json:"reason"` // normalised: what differs from letter to letter is left out
+	Field   string      `json:"field,omitempty"`  // that the reason names
+	Wanted  string      `json:"wanted,omitempty"` // type of the field in the mapping, as far as the reason says
+	Reason  string      `json:"reason"`           // normalised: what differs from letter to letter is left out
 	Count   int         `json:"count"`
 	Bytes   int64       `json:"bytes"`
 	First   time.Time   `json:"first"`
 	Last    time.Time   `json:"last"`
 	Example flush.Key   `json:"example"`
+	// Remedies are Lua for a replay's patch, the best first. They are made for the example, and fit letters that look like it.
+	Remedies []Remedy `json:"remedies,omitempty"`
+	Advice   string   `json:"advice,omitempty"` // what else to do
 }
+
+// remedyGroups is for how many groups, the largest, Stats reads an example to propose a remedy.
+const remedyGroups = 50
 
 // maxGroups bounds the memory of Stats; what comes later joins a group without reason.
 const maxGroups = 5000
@@ -34,20 +42,22 @@ func (s *Store) Stats(ctx context.Context, f Filter) ([]Group, error) {
 		stage                      flush.Stage
 		status                     int
 		typ, index, stream, reason string
+		field, wanted              string
 	}
 	groups := map[trouble]*Group{}
 	for e, err := range s.List(ctx, f) {
 		if err != nil {
 			return nil, err
 		}
-		t := trouble{e.Stage, e.Status, e.Type, e.Index, e.Stream, NormaliseReason(e.Reason)}
+		c := ParseReason(e.Type, e.Reason)
+		t := trouble{e.Stage, e.Status, e.Type, e.Index, e.Stream, NormaliseReason(e.Reason), c.Field, c.Wanted}
 		g := groups[t]
 		if g == nil && len(groups) >= maxGroups {
 			t = trouble{stage: e.Stage, reason: "(others)"}
 			g = groups[t]
 		}
 		if g == nil {
-			g = &Group{Stage: t.stage, Status: t.status, Type: t.typ, Index: t.index, Stream: t.stream, Reason: t.reason, First: e.FirstAt, Example: e.Key}
+			g = &Group{Stage: t.stage, Status: t.status, Type: t.typ, Index: t.index, Stream: t.stream, Field: t.field, Wanted: t.wanted, Reason: t.reason, First: e.FirstAt, Example: e.Key}
 			groups[t] = g
 		}
 		g.Count++
@@ -64,14 +74,47 @@ func (s *Store) Stats(ctx context.Context, f Filter) ([]Group, error) {
 		all = append(all, *g)
 	}
 	slices.SortFunc(all, func(a, b Group) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), a.First.Compare(b.First), strings.Compare(a.Reason, b.Reason))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), a.First.Compare(b.First), strings.Compare(a.Reason, b.Reason), strings.Compare(a.Field, b.Field))
 	})
+	for i := range all[:min(len(all), remedyGroups)] {
+		s.propose(&all[i])
+	}
 	return all, nil
+}
+
+// propose looks at the example of a group. One that cannot be read, or was settled meanwhile, only makes the proposal less exact.
+func (s *Store) propose(g *Group) {
+	if g.Type == "" {
+		return // letters of several kinds
+	}
+	l, err := s.get(g.Example)
+	if err != nil {
+		l = Letter{Letter: flush.Letter{Type: g.Type, Reason: g.Reason}}
+	}
+	c := ParseReason(g.Type, l.Reason)
+	if g.Stage == flush.StageIndex {
+		refused := l.Document
+		if refused == nil {
+			refused = l.Event
+		}
+		g.Remedies = remedies(c, g.Type, l.Reason, refused)
+	}
+	g.Advice = advice(g.Stage, g.Type, c)
+	if len(g.Remedies) > 0 && c.Kind != CauseLimit {
+		g.Advice = ""
+	}
 }
 
 // NormaliseReason replaces what differs between letters of one cause: quoted values by '…' and runs of digits, or of
 // hexadecimal digits of which at least one is a decimal one, by N. Names of fields in brackets stay.
 func NormaliseReason(reason string) string {
+	// What follows quotes the document, and may hold quotes itself.
+	if head, tail, ok := strings.Cut(reason, " in document with id '"); ok {
+		reason = head + " in document with id 'X'"
+		if strings.Contains(tail, "'. Preview of field's value: '") {
+			reason += ". Preview of field's value: 'X'"
+		}
+	}
 	var b strings.Builder
 	b.Grow(len(reason))
 	for i := 0; i < len(reason); {

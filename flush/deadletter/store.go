@@ -34,6 +34,10 @@ type Options struct {
 	MaxBytes int64
 	// OnFull says what happens at MaxBytes. Default Block.
 	OnFull OnFull
+	// MaxAge is how long a letter is kept after it was put; then it is dropped, counted and said. 0: for ever.
+	MaxAge time.Duration
+	// Quiet leaves out the lines that say that the letters come near MaxBytes: for a store that is there as a matter of course.
+	Quiet bool
 	// OwnKeys says that all keys of the store come from NewKey. No redelivery brings such a letter again, so that its key need
 	// not be remembered when it is settled. Default false: keys are those of records.
 	OwnKeys bool
@@ -97,8 +101,9 @@ type Store struct {
 	reqs chan *request // to the writer; unbuffered, so that what is taken is served
 	done chan struct{} // closed when the writer has ended
 
-	mu    sync.Mutex
-	state indexState // as the index has it; written by the writer, guarded by mu
+	mu       sync.Mutex
+	state    indexState // as the index has it; written by the writer, guarded by mu like the next one
+	retained Retention
 
 	// pin keeps segments in place: readers of the log hold it shared from the index to the last byte.
 	pin      sync.RWMutex
@@ -114,6 +119,10 @@ type Store struct {
 	reclaimed   wal.Offset      // up to which Reclaim was called
 	dropsUntold int             // letters dropped for room since the last line in the log
 	dropsToldAt time.Time
+	sweptAt     time.Time // when the oldest letters were looked at
+	sweeping    bool      // there may be more of them
+	sweep       int       // letters that this sweep has dropped
+	alarmed     bool      // it was said that the limit is near
 }
 
 var _ flush.DeadLetters = (*Store)(nil)
@@ -321,19 +330,24 @@ func (s *Store) setState(st indexState) {
 	s.mu.Lock()
 	s.state = st
 	s.mu.Unlock()
-	s.opts.Metrics.publish(s.opts.Name, &st)
+	s.opts.Metrics.publish(s.opts.Name, s.opts.MaxBytes, &st)
+	s.watchLimit(&st)
 }
 
 // Status is a snapshot for people and for the admin listener.
 type Status struct {
-	Name     string                 `json:"name"`
-	Records  map[flush.Stage]uint64 `json:"records"` // live letters by stage
-	Bytes    int64                  `json:"bytes"`   // of live letters
-	MaxBytes int64                  `json:"max_bytes"`
-	LogBytes int64                  `json:"log_bytes"`       // on disk, settled letters included
-	Oldest   time.Time              `json:"oldest,omitzero"` // when the oldest live letter was put
-	Full     bool                   `json:"full"`            // nothing fits any more, and nothing is dropped to make room
-	Replay   bool                   `json:"replay"`          // a replay is running
+	Name        string                 `json:"name"`
+	Records     map[flush.Stage]uint64 `json:"records"` // live letters by stage
+	Bytes       int64                  `json:"bytes"`   // of live letters
+	MaxBytes    int64                  `json:"max_bytes"`
+	LogBytes    int64                  `json:"log_bytes"`            // on disk, settled letters included
+	Oldest      time.Time              `json:"oldest,omitzero"`      // when the oldest live letter was put
+	Full        bool                   `json:"full"`                 // nothing fits any more, and nothing is dropped to make room
+	NearlyFull  bool                   `json:"nearly_full"`          // at or above 80 % of max_bytes
+	DropsOldest bool                   `json:"drops_oldest"`         // at max_bytes the oldest go, instead of delivery waiting
+	MaxAge      time.Duration          `json:"max_age_ns,omitempty"` // 0: letters are kept for ever
+	Removed     Retention              `json:"removed"`              // by the store itself, since it was opened
+	Replay      bool                   `json:"replay"`               // a replay is running
 }
 
 // Status returns a snapshot of the store.
@@ -343,6 +357,10 @@ func (s *Store) Status() Status {
 		Name: s.opts.Name, Records: st.records(), Bytes: st.bytes, MaxBytes: s.opts.MaxBytes, LogBytes: s.log.Bytes(),
 		Full: s.opts.OnFull == Block && s.opts.MaxBytes > 0 && st.bytes >= s.opts.MaxBytes, Replay: s.replaying.Load(),
 	}
+	s.mu.Lock()
+	status.Removed = s.retained
+	s.mu.Unlock()
+	status.NearlyFull, status.DropsOldest, status.MaxAge = NearlyFull(st.bytes, s.opts.MaxBytes), s.opts.OnFull == DropOldest, s.opts.MaxAge
 	_ = s.view(func(x *index) error { // without an index there is no oldest letter to show
 		if e, ok, err := x.first(); err == nil && ok {
 			status.Oldest = e.FirstAt
