@@ -189,7 +189,7 @@ func (a *admin) getLetterStats(w http.ResponseWriter, r *http.Request) error {
 	if err = cmp.Or(q.err, err); err != nil {
 		return err
 	}
-	groups, err := a.letterGroups(r.Context(), f)
+	groups, err := a.letterGroups(r.Context(), f, true)
 	if err != nil {
 		return err
 	}
@@ -197,8 +197,8 @@ func (a *admin) getLetterStats(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// letterGroups returns the groups of both stores, the largest first.
-func (a *admin) letterGroups(ctx context.Context, f deadletter.Filter) ([]deadletter.Group, error) {
+// letterGroups returns the groups of both stores, the largest first, with proposals where they are wanted: those read letters.
+func (a *admin) letterGroups(ctx context.Context, f deadletter.Filter, propose bool) ([]deadletter.Group, error) {
 	shares, err := a.shares(ctx, f)
 	if err != nil {
 		return nil, err
@@ -208,6 +208,9 @@ func (a *admin) letterGroups(ctx context.Context, f deadletter.Filter) ([]deadle
 		groups, err := s.store.Stats(ctx, s.filter)
 		if err != nil {
 			return nil, err
+		}
+		if propose {
+			s.store.Propose(groups)
 		}
 		all = append(all, groups...)
 	}

@@ -345,7 +345,7 @@ func (a *admin) causes(ctx context.Context) ([]deadletter.Group, error) {
 	if begin.Before(a.cause.until) && len(a.cause.groups) > 0 {
 		return a.cause.groups, nil
 	}
-	groups, err := a.letterGroups(ctx, deadletter.Filter{})
+	groups, err := a.letterGroups(ctx, deadletter.Filter{}, false)
 	if err != nil {
 		return nil, err
 	}

@@ -246,6 +246,7 @@ func TestStore_Stats_NamesFieldAndRemedy(t *testing.T) {
 	if err != nil || len(groups) != 3 {
 		t.Fatalf("%+v %v", groups, err)
 	}
+	h.Propose(groups)
 	g := groups[0]
 	if g.Count != 4 || g.Field != "context.time" || g.Wanted != "long" || !g.First.Equal(start.Add(time.Second)) || len(g.Remedies) != 2 || !strings.Contains(g.Remedies[0].Lua, "ipairs") {
 		t.Errorf("%+v", g)

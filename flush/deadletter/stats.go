@@ -30,13 +30,13 @@ type Group struct {
 	Advice   string   `json:"advice,omitempty"` // what else to do
 }
 
-// remedyGroups is for how many groups, the largest, Stats reads an example to propose a remedy.
+// remedyGroups is for how many groups, the largest, Propose reads an example.
 const remedyGroups = 50
 
 // maxGroups bounds the memory of Stats; what comes later joins a group without reason.
 const maxGroups = 5000
 
-// Stats groups the letters that the filter chooses, the largest group first.
+// Stats groups the letters that the filter chooses, the largest group first. It reads the index only.
 func (s *Store) Stats(ctx context.Context, f Filter) ([]Group, error) {
 	type trouble struct {
 		stage                      flush.Stage
@@ -76,10 +76,14 @@ func (s *Store) Stats(ctx context.Context, f Filter) ([]Group, error) {
 	slices.SortFunc(all, func(a, b Group) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), a.First.Compare(b.First), strings.Compare(a.Reason, b.Reason), strings.Compare(a.Field, b.Field))
 	})
-	for i := range all[:min(len(all), remedyGroups)] {
-		s.propose(&all[i])
-	}
 	return all, nil
+}
+
+// Propose fills in the remedies and the advice of groups, for the first ones. It reads an example of each.
+func (s *Store) Propose(groups []Group) {
+	for i := range groups[:min(len(groups), remedyGroups)] {
+		s.propose(&groups[i])
+	}
 }
 
 // propose looks at the example of a group. One that cannot be read, or was settled meanwhile, only makes the proposal less exact.
