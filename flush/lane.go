@@ -44,7 +44,7 @@ func (l *lane) take(rec *wal.Record) bool {
 	}
 	b := l.open
 	b.add(*rec)
-	l.tracker.grow(b.flight, rec.Last(), len(rec.Payload))
+	l.tracker.grow(b.flight, len(rec.Payload))
 	if len(b.records) >= l.f.opts.BatchEvents || b.bytes >= b.reserved {
 		l.seal()
 	}

@@ -19,7 +19,8 @@ type Status struct {
 	Failing         map[string]Failure  `json:"failing,omitempty"`         // by what is being tried
 	LastError       *Failure            `json:"last_error,omitempty"`
 	LastDelivery    time.Time           `json:"last_delivery,omitzero"`
-	Delivered       uint64              `json:"delivered"` // since the start, like the next ones
+	SettledRecords  uint64              `json:"settled_records"` // since the start, like the next ones
+	Delivered       uint64              `json:"delivered"`
 	Duplicates      uint64              `json:"duplicates"`
 	FailureStore    uint64              `json:"failure_store"` // delivered, but into a failure store
 	Dropped         uint64              `json:"dropped"`
@@ -91,9 +92,10 @@ func (f *Flusher) Status() Status {
 		if i == 0 || s.Settled < st.Settled {
 			st.Settled = s.Settled
 		}
-		runs, bytes, oldest := l.tracker.load()
+		runs, bytes, oldest, settled := l.tracker.load()
 		st.BatchesInFlight += runs
 		st.BytesInFlight += bytes
+		st.SettledRecords += settled
 		if !oldest.IsZero() && (st.OldestUnsettled.IsZero() || oldest.Before(st.OldestUnsettled)) {
 			st.OldestUnsettled = oldest
 		}

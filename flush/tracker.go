@@ -12,14 +12,15 @@ type tracker struct {
 	mu      sync.Mutex
 	flights []*flight // unsettled runs and some settled behind them, by offset
 	bytes   int64     // of the unsettled runs
+	settled uint64    // records, since the start
 }
 
 // flight is one run of a lane's records on its way: those of a batch.
 type flight struct {
 	first   wal.Offset
-	last    wal.Offset
 	oldest  time.Time // when its first record was received
 	bytes   int64
+	records int
 	pending int // what is to be settled: the batch itself, and each document that is held back; under the tracker's mu
 }
 
@@ -32,10 +33,10 @@ func (t *tracker) begin(f *flight) {
 }
 
 // grow takes note of one more record of the run begun last.
-func (t *tracker) grow(f *flight, last wal.Offset, bytes int) {
+func (t *tracker) grow(f *flight, bytes int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.last = last
+	f.records++
 	f.bytes += int64(bytes)
 	t.bytes += int64(bytes)
 }
@@ -56,6 +57,7 @@ func (t *tracker) settle(f *flight, n int) {
 		return
 	}
 	t.bytes -= f.bytes
+	t.settled += uint64(f.records)
 	done := 0
 	for done < len(t.flights) && t.flights[done].pending == 0 {
 		done++
@@ -74,9 +76,9 @@ func (t *tracker) watermark(passed wal.Offset) wal.Offset {
 	return passed
 }
 
-// load returns how many runs and bytes are on their way, and when the oldest unsettled record was
-// received; the zero time when nothing is.
-func (t *tracker) load() (runs int, bytes int64, oldest time.Time) {
+// load returns how many runs and bytes are on their way, when the oldest unsettled record was received (the zero time when
+// nothing is on its way), and how many records were settled since the start.
+func (t *tracker) load() (runs int, bytes int64, oldest time.Time, settled uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, f := range t.flights {
@@ -87,5 +89,5 @@ func (t *tracker) load() (runs int, bytes int64, oldest time.Time) {
 	if len(t.flights) > 0 {
 		oldest = t.flights[0].oldest
 	}
-	return runs, t.bytes, oldest
+	return runs, t.bytes, oldest, t.settled
 }

@@ -304,7 +304,7 @@ func TestRateSampler_Rates(t *testing.T) {
 		t.Error("one sample makes no rate")
 	}
 	for i := 1; i <= 2*sampleCount; i++ {
-		s.add(tally{at: at.Add(time.Duration(i) * sampleEvery), durable: wal.Offset(i * 200), settled: wal.Offset(i * 100)})
+		s.add(tally{at: at.Add(time.Duration(i) * sampleEvery), durable: wal.Offset(i * 200), settled: uint64(i) * 100})
 	}
 	r := s.rates()
 	if r.Accepted.TenSeconds != 100 || r.Settled.FiveMinutes != 50 || len(r.History) != sampleCount-1 {

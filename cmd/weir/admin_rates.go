@@ -34,7 +34,7 @@ const (
 type tally struct {
 	at           time.Time
 	durable      wal.Offset
-	settled      wal.Offset
+	settled      uint64
 	delivered    uint64
 	deadLettered uint64
 }
@@ -68,7 +68,7 @@ func (s *rateSampler) rates() *rates {
 		return eventRate{TenSeconds: perSecond(recent, last, value), FiveMinutes: perSecond(first, last, value)}
 	}
 	durable := func(t *tally) uint64 { return uint64(t.durable) }
-	settled := func(t *tally) uint64 { return uint64(t.settled) }
+	settled := func(t *tally) uint64 { return t.settled }
 	r := &rates{
 		Accepted: of(durable), Settled: of(settled),
 		Delivered:    of(func(t *tally) uint64 { return t.delivered }),
@@ -99,8 +99,8 @@ func (a *admin) sample(ctx context.Context) {
 	for {
 		st := a.flusher.Status()
 		a.rates.add(tally{
-			at: a.now(), durable: a.log.Status().DurableOffset, settled: st.Settled,
-			delivered: st.Delivered + st.Duplicates, deadLettered: st.DeadLettered,
+			at: a.now(), durable: a.log.Status().DurableOffset, settled: st.SettledRecords,
+			delivered: st.Delivered + st.Duplicates + st.FailureStore, deadLettered: st.DeadLettered,
 		})
 		select {
 		case <-ctx.Done():
