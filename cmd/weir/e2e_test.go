@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -272,5 +273,48 @@ func TestServe_FirstStartThatWasCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		startServiceIn(t, dir).end()
+	}
+}
+
+// Each stream's documents go to its own server with that server's credentials, and to no other; so does a replay.
+func TestEndToEnd_StreamsWithDestinations(t *testing.T) {
+	broken := func(it elastictest.Item) elastictest.Answer {
+		if strings.Contains(string(it.Source), "conflict") {
+			return elastictest.Answer{Status: 400, Type: "document_parsing_exception", Reason: "no"}
+		}
+		return elastictest.Answer{}
+	}
+	logs := elastictest.Start(t, elastictest.Options{Authorization: "APIKey bG9n", Item: broken})
+	audit := elastictest.Start(t, elastictest.Options{Authorization: "Basic dTpw", OpenSearch: true, Item: broken})
+	dir := t.TempDir()
+	config := writeFile(t, dir, "weir.yaml", "elasticsearch: {addresses: "+logs.URL()+", api_key: bG9n, index: \"logs-{stream}-2006\", pipeline: all, op: index}\nflush: {linger: 10ms}\nstreams:\n"+
+		"  audit: {elasticsearch: {addresses: "+audit.URL()+", username: u, password: p, compression: zstd, index: audit, op: create}}\n")
+	p := startWeir(t, filepath.Join(dir, "data"), "WEIR_CONFIG="+config)
+	for _, path := range []string{"/ingest", "/ingest/audit"} {
+		if status, answer := p.post(path, "application/x-ndjson", `{"path":"`+path+`"}`+"\n"+`{"conflict":"`+path+`"}`+"\n"); status != http.StatusAccepted {
+			t.Fatalf("%d %s", status, answer)
+		}
+	}
+	p.drain()
+	logs.SetItem(nil)
+	audit.SetItem(nil)
+	if _, stderr, code := command(t, filepath.Join(dir, "data"), nil, []string{"WEIR_CONFIG=" + config}, "dlq", "replay"); code != exitDone {
+		t.Errorf("replay: %d %s", code, stderr)
+	}
+	p.stop()
+	for server, want := range map[*elastictest.Server]string{logs: `"/ingest"`, audit: `"/ingest/audit"`} {
+		docs := server.Docs()
+		if len(docs) != 2 {
+			t.Errorf("%s has %d documents", want, len(docs))
+		}
+		for _, d := range docs {
+			if !strings.Contains(string(d.Source), want) {
+				t.Errorf("%s got %s", want, d.Source)
+			}
+			dated := regexp.MustCompile(`^logs-default-20[0-9]{2}$`).MatchString(d.Index) && d.Pipeline == "all"
+			if server == logs && !dated || server == audit && d.Index != "audit" {
+				t.Errorf("%s went to %s by %q", want, d.Index, d.Pipeline)
+			}
+		}
 	}
 }
