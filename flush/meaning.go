@@ -92,6 +92,7 @@ var meanings = []Meaning{
 	{Level: LevelItem, From: 500, To: 500, Type: "fail_processor_exception", Verdict: Permanent, Why: "an ingest pipeline refuses this document; nothing is wrong with the server"},
 	{Level: LevelItem, From: 500, To: 500, Type: "ingest_processor_exception", Verdict: Permanent, Why: "an ingest pipeline fails on this document"},
 	{Level: LevelItem, From: 500, To: 500, Type: "script_exception", Verdict: Permanent, Why: "a script of an ingest pipeline fails on this document"},
+	{Level: LevelItem, From: 500, To: 500, Type: "not_x_content_exception", Verdict: Permanent, Why: "the document is no JSON object (Elasticsearch 9)"},
 	{Level: LevelItem, From: 500, To: 599, Verdict: Retry, Why: "shards away, a mapping update that timed out, a fault of the server"},
 
 	{Level: LevelRequest, From: 413, To: 413, Verdict: Split, Why: "smaller requests may pass"},
