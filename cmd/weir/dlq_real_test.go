@@ -51,10 +51,11 @@ func TestReal_RemediesMakeLettersDeliverable(t *testing.T) {
 			`{"n":"abc"}`, `{"n":{"a":1}}`, `{"n":99999999999999999999999}`, `{"n":[1,"x"]}`, `{"by":1000}`, `{"d":"yesterday"}`, `{"b":"maybe"}`, `{"ip":"300.1.1.1"}`, `{"f":true}`,
 			`{"t":{"a":1}}`, `{"t":[1,{"a":1}]}`, `{"kw":{"a":1}}`, `{"kw":"` + long + `"}`, `{"t.x":1}`, `{"n.x":1}`,
 			`{"o":"text"}`, `{"o":[1,{"x":2}]}`, `{"odd":{"a-b":"x"}}`, `{"items":[{"price":{"eur":1}},{"price":{"eur":"free"}}]}`,
-			`{"_id":"x"}`, `{"fresh":[1,"x",{"a":1}]}`, `{"two":{"a":1},"two.a":{"b":1}}`,
+			`{"_id":"x"}`, `{"al":1}`, `{"a":1,"x":2,"a":3}`, `{"fresh":[1,"x",{"a":1}]}`, `{"two":{"a":1},"two.a":{"b":1}}`,
 		}},
 		"names":  {mapping: fields, events: []string{`{"":1}`, `{"x":{"":1}}`, `{"a..b":1}`, `{".a":1}`, `{".":1}`}},
 		"strict": {mapping: `"dynamic":"strict","properties":{"@timestamp":{"type":"date"},"a":{"type":"long"},"o":{"properties":{"x":{"type":"long"}}}}`, events: []string{`{"foo":1,"a":1}`, `{"o":{"bar":1}}`}},
+		"deep":   {settings: `,"index.mapping.depth.limit":2`, mapping: `"properties":{"@timestamp":{"type":"date"}}`, events: []string{`{"x":{"y":1},"a":{"b":{"c":{"d":1}}}}`}},
 		"limit":  {settings: `,"index.mapping.total_fields.limit":3`, mapping: `"properties":{"@timestamp":{"type":"date"}}`, events: []string{`{"a1":1,"a2":1,"a3":1,"a4":1}`}},
 	} {
 		t.Run(name, func(t *testing.T) {

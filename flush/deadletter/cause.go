@@ -66,6 +66,7 @@ var sentences = []sentence{
 	{CauseLimit, "The depth of the field has exceeded", "", false},
 	{CauseLimit, "The number of nested documents has exceeded", "", false},
 	{CauseDuplicate, "Duplicate field '", "'", false},
+	{CauseDuplicate, `Duplicate Object property "`, `"`, false},
 	{CauseTimestamp, "data stream timestamp field [", "]", false},
 	{CauseTimestamp, "documents must contain a single-valued timestamp field '", "'", false},
 }

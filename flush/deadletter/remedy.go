@@ -46,6 +46,9 @@ func remedies(c Cause, typ, reason string, document []byte) []Remedy {
 		p := locate(doc, c.Field, func(any) bool { return true })
 		return []Remedy{p.rename(strings.TrimLeft(p.key(), "_") + "_value"), p.drop()}
 	case CauseLimit:
+		if c.Field == "" && strings.Contains(reason, "depth") {
+			c.Field = deepest(doc)
+		}
 		if c.Field == "" {
 			return []Remedy{reroute}
 		}

@@ -15,7 +15,11 @@ import (
 
 // filterPath asks for what is needed of an answer and no more. Entries of successes stay, because their status
 // and id match; without items.*.status only failed items would come back, and positions would be lost.
-const filterPath = "errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store"
+const filterPath = "errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason,items.*.failure_store"
+
+// sparseReason is all that OpenSearch says of a document that it cannot map; what is wrong stands in caused_by. Elasticsearch
+// writes both in one.
+const sparseReason = "failed to parse"
 
 const (
 	maxReason = 1 << 10
@@ -30,6 +34,7 @@ type item struct {
 	failed       bool   // an error was given
 	errType      []byte // raw string
 	reason       []byte // raw string
+	causedBy     []byte // raw string: the reason behind the reason
 	failureStore []byte // raw string
 }
 
@@ -253,6 +258,14 @@ func (r *answerReader) itemError(it *item) {
 			it.errType = r.str()
 		case string(key) == `"reason"` && r.peek() == '"':
 			it.reason = r.str()
+		case string(key) == `"caused_by"` && r.peek() == '{':
+			r.members(func(key []byte) {
+				if string(key) == `"reason"` && r.peek() == '"' {
+					it.causedBy = r.str()
+				} else {
+					r.skip(5)
+				}
+			})
 		default:
 			r.skip(4)
 		}
@@ -264,6 +277,9 @@ func (r *answerReader) add(it *item, d *flush.Document) {
 	o := flush.Outcome{Status: it.status, Type: typeName(it.errType)}
 	if it.reason != nil && o.Status != http.StatusConflict {
 		o.Reason = r.reasonText(it.reason)
+	}
+	if it.causedBy != nil && o.Reason == sparseReason {
+		o.Reason = cutText(sparseReason+": "+shortText(it.causedBy, maxReason), maxReason)
 	}
 	o.Verdict = flush.Classify(o.Status, o.Type, o.Reason)
 	if it.op == flush.OpIndex && o.Verdict == flush.Duplicate {

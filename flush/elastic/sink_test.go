@@ -370,7 +370,7 @@ func TestSink_Send_Request(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	want := "errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store"
+	want := "errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason,items.*.failure_store"
 	if got := r.URL.Query().Get("filter_path"); got != want {
 		t.Errorf("filter_path is %s, want %s", got, want)
 	}
