@@ -204,6 +204,9 @@ func (d *destination) answered(outcomes []Outcome, slow bool, took time.Duration
 	}
 }
 
+// parked reports whether somebody has to act before it takes anything.
+func (d *destination) parked() bool { return d.standing.condition().State == StateParked }
+
 // firstRejected returns the outcome of a document for which the destination had too much to do; nil when there is none.
 func firstRejected(outcomes []Outcome) *Outcome {
 	for i := range outcomes {

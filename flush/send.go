@@ -47,6 +47,8 @@ func (l *lane) sendRequest(ctx context.Context, b *batch, docs []Document) error
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case err != nil && l.dest.parked():
+			continue // it was parked while they waited for something else
 		case err != nil: // the first became too old
 			docs = l.giveUp(b, docs, failed, &Outcome{Type: "too_old", Reason: "the destination took nothing meanwhile"})
 			continue
@@ -124,7 +126,7 @@ func (l *lane) wait(ctx context.Context, docs []Document) (t turn, err error) {
 		}
 	}
 	waiting := ctx
-	if age := l.f.opts.MaxAge; age > 0 && l.dest.standing.condition().State != StateParked {
+	if age := l.f.opts.MaxAge; age > 0 && !l.dest.parked() {
 		var cancel context.CancelFunc
 		waiting, cancel = context.WithDeadline(ctx, docs[0].ReceivedAt.Add(age))
 		defer cancel()
