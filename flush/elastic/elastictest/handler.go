@@ -92,6 +92,7 @@ func (s *Server) bulk(ctx *fasthttp.RequestCtx, index string) {
 		Bytes:     len(ctx.Request.Body()),
 		Encoding:  string(ctx.Request.Header.ContentEncoding()),
 		Query:     string(ctx.URI().QueryString()),
+		Host:      string(ctx.Host()),
 	}, work)
 	s.wait(fault)
 	switch {
@@ -105,11 +106,16 @@ func (s *Server) bulk(ctx *fasthttp.RequestCtx, index string) {
 		parseErr.answer(ctx)
 		return
 	}
-	body := s.apply(work, string(ctx.QueryArgs().Peek("filter_path")))
+	body := s.apply(work, string(ctx.QueryArgs().Peek("filter_path")), fault.Unstored)
 	if fault.Mangle != nil {
 		body = fault.Mangle(bytes.Clone(body))
+		if fault.ContentEncoding != "" {
+			ctx.Response.Header.SetContentEncoding(fault.ContentEncoding)
+		}
 	}
 	switch {
+	case fault.Raw != nil:
+		fault.cut(ctx, fault.Raw)
 	case fault.CutAfter:
 		fault.cut(ctx, nil)
 	case fault.CutAnswer:
@@ -125,6 +131,7 @@ func (s *Server) bulk(ctx *fasthttp.RequestCtx, index string) {
 func (s *Server) fault(r Request, w *work) Fault {
 	var f Fault
 	if hook := s.request.Load(); hook != nil {
+		r.IDs = w.ids()
 		f = (*hook)(r)
 	}
 	if c := s.chaos.Load(); c != nil {
@@ -176,7 +183,7 @@ func (f *Fault) cut(ctx *fasthttp.RequestCtx, written []byte) {
 		if inner, ok := c.(interface{ UnsafeConn() net.Conn }); ok {
 			c = inner.UnsafeConn()
 		}
-		if tcp, ok := c.(*net.TCPConn); ok && reset {
+		if tcp, ok := c.(interface{ SetLinger(seconds int) error }); ok && reset {
 			_ = tcp.SetLinger(0) // makes Close send RST
 		}
 		_ = c.Close()

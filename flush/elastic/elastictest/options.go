@@ -58,12 +58,14 @@ type Answer struct {
 
 // Request is one bulk request.
 type Request struct {
-	Number    int    // counts from 1
-	Index     string // from the path, "" when it named none
-	Documents int    // 0 when the body is malformed
-	Bytes     int    // as sent
-	Encoding  string // Content-Encoding
-	Query     string // as sent
+	Number    int      // counts from 1
+	Index     string   // from the path, "" when it named none
+	Documents int      // 0 when the body is malformed
+	Bytes     int      // as sent
+	Encoding  string   // Content-Encoding
+	Query     string   // as sent
+	Host      string   // the Host header: which of its addresses the client meant
+	IDs       []string // of the documents, in their order
 }
 
 // Fault spoils one request. Fields combine in the order in which they stand here.
@@ -79,8 +81,14 @@ type Fault struct {
 	Location    string
 	// CutBefore ends the connection without an answer; nothing is stored.
 	CutBefore bool
-	// Mangle changes the body of the answer, which has status 200; the documents are stored.
-	Mangle func(body []byte) []byte
+	// Mangle changes the body of the answer, which has status 200; the documents are stored. ContentEncoding is what
+	// the answer then calls its encoding; "" for none.
+	Mangle          func(body []byte) []byte
+	ContentEncoding string
+	// Raw is written instead of the answer, head and all, and the connection ended; the documents are stored.
+	Raw []byte
+	// Unstored makes Mangle and Raw lie: nothing is stored, and Mangle changes an answer that says all was.
+	Unstored bool
 	// CutAfter ends the connection without an answer; the documents are stored.
 	CutAfter bool
 	// CutAnswer ends the connection in the middle of the answer; the documents are stored.

@@ -156,6 +156,41 @@ func TestServer_Authorization(t *testing.T) {
 	}
 }
 
+// A hook sees which address and which documents a request is for; what it says of the answer is done, and stored or not.
+func TestServer_AnswersThatLie(t *testing.T) {
+	const action = `{"create":{"_index":"i","_id":"a"}}` + "\n{}\n" + `{"create":{"_index":"i","_id":"b"}}` + "\n{}\n"
+	for _, tt := range []struct {
+		name   string
+		fault  elastictest.Fault
+		status int
+		stored int
+		answer string
+	}{
+		{"mangled", elastictest.Fault{Mangle: func(b []byte) []byte { return append(b, '!') }}, 200, 2, `]}!`},
+		{"mangled, not stored", elastictest.Fault{Mangle: func(b []byte) []byte { return b }, Unstored: true}, 200, 0, `"_id":"b","status":201`},
+		{"raw", elastictest.Fault{Raw: []byte("HTTP/1.1 299 Odd\r\nContent-Length: 2\r\n\r\nhm")}, 299, 2, "hm"},
+		{"raw, not stored", elastictest.Fault{Raw: []byte("HTTP/1.1 299 Odd\r\nContent-Length: 2\r\n\r\nhm"), Unstored: true}, 299, 0, "hm"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			seen := make(chan elastictest.Request, 1)
+			s := elastictest.Start(t, elastictest.Options{Request: func(r elastictest.Request) elastictest.Fault {
+				seen <- r
+				return tt.fault
+			}})
+			status, body, _ := call(t, "POST", s.URL()+"/_bulk", action)
+			if status != tt.status || !strings.Contains(body, tt.answer) {
+				t.Errorf("answered %d %s", status, body)
+			}
+			if n := len(s.Docs()); n != tt.stored {
+				t.Errorf("%d documents are stored, want %d", n, tt.stored)
+			}
+			if r := <-seen; "http://"+r.Host != s.URL() || !reflect.DeepEqual(r.IDs, []string{"a", "b"}) {
+				t.Errorf("the hook saw host %s and ids %v", r.Host, r.IDs)
+			}
+		})
+	}
+}
+
 // A server in a process of its own is steered and read over HTTP.
 func TestServer_Control(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

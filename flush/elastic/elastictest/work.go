@@ -96,6 +96,15 @@ func (w *work) parse(s *Server, ctx *fasthttp.RequestCtx, index string) *refusal
 	return w.lines(body, index)
 }
 
+// ids returns the ids of the documents, which may be kept.
+func (w *work) ids() []string {
+	ids := make([]string, len(w.items))
+	for i := range w.items {
+		ids[i] = strings.Clone(w.items[i].ID)
+	}
+	return ids
+}
+
 func (w *work) lines(body []byte, index string) *refusal {
 	for line := 1; len(body) > 0; line += 2 {
 		action, rest, _ := bytes.Cut(body, []byte{'\n'})
@@ -153,8 +162,8 @@ func plain(b []byte) bool { return bytes.IndexByte(b, '"') < 0 && bytes.IndexByt
 // text shares memory with the body, which outlives the work; what is kept is cloned.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// apply stores the items and returns the answer, valid until the work is put back.
-func (s *Server) apply(w *work, filter string) []byte {
+// apply stores the items, or only says so, and returns the answer, valid until the work is put back.
+func (s *Server) apply(w *work, filter string, lie bool) []byte {
 	hook, chaos := s.item.Load(), s.chaos.Load()
 	failed := false
 	b := w.answer[:0]
@@ -165,7 +174,10 @@ func (s *Server) apply(w *work, filter string) []byte {
 		if n := s.counts.documents.Add(1); it.ID == "" { // one step, or requests at the same time make the same id
 			it.ID = "auto-" + strconv.FormatInt(n, 36)
 		}
-		a := s.decide(it, hook, chaos, w.rand)
+		a := Answer{Status: 201}
+		if !lie {
+			a = s.decide(it, hook, chaos, w.rand)
+		}
 		failed = failed || a.Status > 299
 		if i > 0 {
 			b = append(b, ',')
