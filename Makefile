@@ -77,6 +77,10 @@ crash: ## kill the real service CRASH_KILLS (20) times under load and count even
 torture: ## try every fault for BUDGET (10m) and print one table; SEED repeats a run
 	cd cmd/weir && $(GO) test -run '^TestTorture$$' -count=1 -timeout 0 -torture.budget=$(BUDGET) -torture.seed=$(SEED)
 
+.PHONY: matrix
+matrix: ## strike delivery with every kind of fault on a simulated clock, and print the table
+	cd flush/elastic && $(GO) test -run '^TestMatrix$$' -count=1 -matrix.table
+
 .PHONY: mutants
 mutants: ## put known bugs back in, and show which test catches each
 	$(GO) run ./wal/waltest/mutants
@@ -91,6 +95,7 @@ check: ## all of the quick ones: formatting, lint, fuzz, crash, tests
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory fuzz
 	$(MAKE) --no-print-directory crash
+	$(MAKE) --no-print-directory matrix
 	$(MAKE) --no-print-directory test
 
 .PHONY: clean

@@ -117,7 +117,7 @@ func (c *cell) open(dir, caFile string) {
 	c.network = newNetwork(c.trouble)
 	scheme := "http"
 	if c.trouble.fault.tls != "" {
-		scheme, c.network.tls = "https", matrixAuthority()
+		scheme, c.network.tls = "https", theMatrixCA()
 	} else {
 		caFile = ""
 	}

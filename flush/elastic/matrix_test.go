@@ -21,7 +21,7 @@ var matrixTable = flag.Bool("matrix.table", false, "print the table of TestMatri
 // time that nothing is lost, nothing doubled, no letter wrong, nobody hammered, and that all is as before without help.
 func TestMatrix(t *testing.T) {
 	_ = new(fasthttp.ResponseHeader).Header() // starts the library's goroutine that keeps the date, which never ends, outside of every bubble
-	caFile := matrixAuthority().file(t)
+	caFile := theMatrixCA().file(t)
 	table := &matrixResults{cells: map[string]map[string]cellResult{}}
 	started := time.Now()
 	t.Run("cells", func(t *testing.T) {

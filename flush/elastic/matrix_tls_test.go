@@ -34,23 +34,23 @@ const (
 	flippedEarly   tlsTrouble = "a flipped bit, in the handshake"
 )
 
-// authority serves TLS as it should be, and as it should not. Made once, because keys cost time; safe for concurrent use.
-type authority struct {
+// matrixCA, unlike authority, signs for the year in which bubbles live. It serves TLS as it should be, and as it should not. Made once, because keys cost time; safe for concurrent use.
+type matrixCA struct {
 	pem  []byte // of the one that the sink trusts
 	good *tls.Config
 	bad  map[tlsTrouble]*tls.Config
 }
 
-var matrixAuthority = sync.OnceValue(newAuthority)
+var theMatrixCA = sync.OnceValue(newMatrixCA)
 
 // Bubbles begin in the year 2000.
 var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func newAuthority() *authority {
-	ca, other := newCA("matrix"), newCA("another")
+func newMatrixCA() *matrixCA {
+	ca, other := newSigner("matrix"), newSigner("another")
 	before, after := bubbleStart.AddDate(-1, 0, 0), bubbleStart.AddDate(50, 0, 0)
 	self := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(127, 0, 0, 2), net.IPv4(127, 0, 0, 3)}
-	return &authority{
+	return &matrixCA{
 		pem:  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw}),
 		good: ca.config(self, before, after),
 		bad: map[tlsTrouble]*tls.Config{
@@ -69,7 +69,7 @@ func withMaxVersion(c *tls.Config, version uint16) *tls.Config {
 }
 
 // file writes the authority's certificate for elastic.Options.CAFile.
-func (a *authority) file(t testing.TB) string {
+func (a *matrixCA) file(t testing.TB) string {
 	path := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(path, a.pem, 0o600); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func (a *authority) file(t testing.TB) string {
 }
 
 // serve returns the server's end of a new connection.
-func (a *authority) serve(server net.Conn, c *client, t *trouble, address string) net.Conn {
+func (a *matrixCA) serve(server net.Conn, c *client, t *trouble, address string) net.Conn {
 	if t.fault.tls == "" || !t.strikes(address) {
 		return tls.Server(server, a.good)
 	}
@@ -104,23 +104,23 @@ func (a *authority) serve(server net.Conn, c *client, t *trouble, address string
 	return tls.Server(server, a.bad[t.fault.tls])
 }
 
-// ca signs certificates.
-type ca struct {
+// signer signs certificates.
+type signer struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-func newCA(name string) *ca {
+func newSigner(name string) *signer {
 	key := newKey()
 	cert := sign(&x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign, NotBefore: bubbleStart.AddDate(-1, 0, 0), NotAfter: bubbleStart.AddDate(50, 0, 0),
 	}, nil, key, key)
-	return &ca{cert, key}
+	return &signer{cert, key}
 }
 
 // config is that of a server whose certificate is for addresses and a time.
-func (a *ca) config(addresses []net.IP, from, to time.Time) *tls.Config {
+func (a *signer) config(addresses []net.IP, from, to time.Time) *tls.Config {
 	key := newKey()
 	cert := sign(&x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "node"}, IPAddresses: addresses, NotBefore: from, NotAfter: to,

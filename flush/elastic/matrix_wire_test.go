@@ -18,7 +18,7 @@ type network struct {
 	down      chan struct{}
 	downOnce  sync.Once
 	trouble   *trouble
-	tls       *authority // nil: plain HTTP
+	tls       *matrixCA // nil: plain HTTP
 
 	dials    atomic.Int64
 	requests atomic.Int64 // begun on the wire
