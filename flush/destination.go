@@ -92,6 +92,9 @@ type Condition struct {
 func (s *standing) condition() Condition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if (s.state == StateRejecting || s.state == StateSlow) && time.Since(s.last) >= settleTime {
+		return Condition{State: StateOK, Since: s.last.Add(settleTime)} // nothing was sent since that would have said so
+	}
 	c := Condition{State: s.state, Since: s.since}
 	if s.state != StateOK {
 		c.Last, c.Why, c.Attempts = s.last, s.why, s.tries

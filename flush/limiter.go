@@ -20,12 +20,15 @@ type limiter struct {
 	cutAt    time.Time       // requests sent before say nothing new
 	best     float64         // seconds a byte when the destination has little to do
 	recent   float64         // seconds a byte of late
+	took     float64         // seconds a request of late
 }
 
 const (
 	initialLimit = 4
-	// slowFactor: answers that take longer than this many times the best mean that requests wait at the destination.
+	// slowFactor: answers that take longer than this many times the best mean that requests wait at the destination. Below
+	// slowFloor they tell of a busy machine on either side rather than of that.
 	slowFactor = 3
+	slowFloor  = 100 * time.Millisecond
 	slowCut    = 0.9
 	rejectCut  = 0.5
 	// How fast the averages follow. best rises only while requests go one by one: what is slow then is the server itself, which
@@ -111,8 +114,9 @@ func (l *limiter) slowLocked(r *reply) bool {
 	}
 	cost := r.took.Seconds() / float64(r.bytes)
 	if l.best == 0 {
-		l.best, l.recent = cost, cost
+		l.best, l.recent, l.took = cost, cost, r.took.Seconds()
 	}
+	l.took += (r.took.Seconds() - l.took) * recentWeight
 	l.recent += (cost - l.recent) * recentWeight
 	switch {
 	case cost < l.best:
@@ -120,7 +124,7 @@ func (l *limiter) slowLocked(r *reply) bool {
 	case l.limit < 2:
 		l.best += (cost - l.best) * bestWeight
 	}
-	return l.recent > slowFactor*l.best
+	return l.recent > slowFactor*l.best && l.took > slowFloor.Seconds()
 }
 
 func (l *limiter) cutLocked(now time.Time, factor float64) {
