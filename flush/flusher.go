@@ -43,7 +43,7 @@ type Options struct {
 	BatchEvents      int           // default 5000
 	Linger           time.Duration // how long a batch waits for company after its first event; default 1s
 	MaxInFlightBytes int64         // of all batches together; default 16 MiB; each stream can always have one batch, if a small one
-	MaxInFlight      int           // requests to one destination at a time, at the most, and batches of one stream on their way; default 8
+	MaxInFlight      int           // requests to one destination at a time, at the most, and batches of one stream on their way; default 4
 	RetryMin         time.Duration // first pause before a retry, with jitter; default 100ms
 	RetryMax         time.Duration // longest pause; default 30s
 	ParkTimeout      time.Duration // for how long documents are retried whose index or pipeline a script chose and an operator blocked; default 10m
@@ -80,7 +80,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.BatchEvents, 5000)
 	setDefault(&o.Linger, time.Second)
 	setDefault(&o.MaxInFlightBytes, 16<<20)
-	setDefault(&o.MaxInFlight, 8)
+	setDefault(&o.MaxInFlight, 4)
 	setDefault(&o.RetryMin, 100*time.Millisecond)
 	setDefault(&o.RetryMax, 30*time.Second)
 	setDefault(&o.ParkTimeout, 10*time.Minute)

@@ -51,8 +51,11 @@ func (l *lane) take(rec *wal.Record) bool {
 	return true
 }
 
-// begin opens a batch whose first record is rec.
+// begin opens a batch whose first record is rec, unless as many are on their way as workers may have, or there is no memory for it.
 func (l *lane) begin(rec *wal.Record) bool {
+	if l.workers+len(l.queue) > l.f.opts.MaxInFlight {
+		return false
+	}
 	reserved := l.f.budget.take(&l.used, int64(l.f.opts.BatchBytes))
 	if reserved == 0 {
 		return false
@@ -88,7 +91,12 @@ func (l *lane) release(bytes int64) {
 		return
 	}
 	l.f.budget.giveBack(&l.used, bytes)
-	for _, c := range l.f.cursors {
+	l.f.tellCursors()
+}
+
+// tellCursors says that there may be room for a batch. Caller holds Flusher.mu.
+func (f *Flusher) tellCursors() {
+	for _, c := range f.cursors {
 		select {
 		case c.room <- struct{}{}:
 		default: // it will look anyway
@@ -116,6 +124,7 @@ func (l *lane) nextBatch() *batch {
 	}
 	b := l.queue[0]
 	l.queue = append(l.queue[:0], l.queue[1:]...)
+	l.f.tellCursors()
 	return b
 }
 

@@ -178,7 +178,7 @@ func DefaultConfig() Config {
 			BatchEvents:      5000,
 			Linger:           Duration(time.Second),
 			MaxInFlightBytes: 16 << 20,
-			MaxInFlight:      8,
+			MaxInFlight:      4,
 			RetryMin:         Duration(100 * time.Millisecond),
 			RetryMax:         Duration(30 * time.Second),
 			ParkTimeout:      Duration(10 * time.Minute),
