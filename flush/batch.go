@@ -58,9 +58,11 @@ func (b *batch) size() int64 {
 type shelf struct {
 	batches []*batch
 	bytes   int64 // that they keep
+	lent    int   // batches that are in use
 }
 
 func (s *shelf) take() *batch {
+	s.lent++
 	n := len(s.batches)
 	if n == 0 {
 		return &batch{}
@@ -71,10 +73,11 @@ func (s *shelf) take() *batch {
 	return b
 }
 
-// put keeps a batch unless those on the shelf keep more than most then.
-func (s *shelf) put(b *batch, most int64) {
+// put keeps a batch that is one of few, or small: the shelf keeps no more than most of those.
+func (s *shelf) put(b *batch, few int, most int64) {
+	s.lent--
 	b.reset()
-	if s.bytes+b.size() > most {
+	if s.lent+len(s.batches) >= few && s.bytes+b.size() > most {
 		return
 	}
 	s.bytes += b.size()

@@ -6,13 +6,11 @@ package flush
 type budget struct {
 	part   int64 // of each lane
 	common int64 // of the rest, what is not taken
-	total  int64
-	taken  int64
 }
 
 func newBudget(total int64, lanes int) budget {
 	part := max(total/int64(2*max(lanes, 1)), 1)
-	return budget{part: part, common: max(total-part*int64(lanes), 0), total: total}
+	return budget{part: part, common: max(total-part*int64(lanes), 0)}
 }
 
 // take gives up to want bytes to one who holds *used already. It gives nothing rather than less than both want and a part.
@@ -23,7 +21,6 @@ func (b *budget) take(used *int64, want int64) int64 {
 		return 0
 	}
 	*used += given
-	b.taken += given
 	b.common -= max(given-own, 0)
 	return given
 }
@@ -32,9 +29,5 @@ func (b *budget) take(used *int64, want int64) int64 {
 func (b *budget) giveBack(used *int64, n int64) {
 	beyond := max(*used-b.part, 0) // what is held of the common part
 	*used -= n
-	b.taken -= n
 	b.common += min(n, beyond)
 }
-
-// left returns what nobody has taken.
-func (b *budget) left() int64 { return max(b.total-b.taken, 0) }

@@ -53,7 +53,7 @@ func (l *lane) take(rec *wal.Record) bool {
 
 // begin opens a batch whose first record is rec, unless as many are on their way as workers may have, or there is no memory for it.
 func (l *lane) begin(rec *wal.Record) bool {
-	if l.workers+len(l.queue) > l.f.opts.MaxInFlight {
+	if l.workers+len(l.queue) >= max(l.f.opts.MaxInFlight, 2) { // with one worker the next batch fills meanwhile
 		return false
 	}
 	reserved := l.f.budget.take(&l.used, int64(l.f.opts.BatchBytes))
@@ -134,7 +134,7 @@ func (l *lane) finish(b *batch) {
 	l.f.mu.Lock()
 	defer l.f.mu.Unlock()
 	l.release(b.reserved)
-	l.f.shelf.put(b, l.f.budget.left())
+	l.f.shelf.put(b, l.f.opts.MaxInFlight, l.f.opts.MaxInFlightBytes/4)
 }
 
 // deliver settles every record of a batch or holds documents of it back. On error (ctx ended) nothing is known to be settled.
