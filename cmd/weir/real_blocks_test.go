@@ -42,7 +42,7 @@ func TestReal_IndexTakesNothing_ItsStreamIsParked(t *testing.T) {
 		r.post("free", events.plain(50))
 		r.settled(tt.name+": before", nil)
 		tt.do()
-		r.postAll("held", events.plain(1200))
+		r.postAll("held", events.plain(600))
 		if why := r.parked("held"); !strings.Contains(why, tt.reason) {
 			t.Errorf("%s: parked because of %q, want %q in it", tt.name, why, tt.reason)
 		}

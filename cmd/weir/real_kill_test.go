@@ -19,13 +19,13 @@ type realLoad struct {
 	refused atomic.Int64 // bodies
 }
 
-// load posts to a stream on so many connections, each a body of 50 events after the other.
-func (r *realRun) load(connections int, stream string, events *realEvents) *realLoad {
+// load posts to a stream, two thousand events a second at the most: a server that is away, or slow, has to catch up with it.
+func (r *realRun) load(stream string, events *realEvents) *realLoad {
 	l := &realLoad{r: r, stopped: make(chan struct{})}
 	var mu sync.Mutex // of events
-	for range connections {
+	for range 4 {
 		l.work.Go(func() {
-			pace := time.NewTicker(5 * time.Millisecond) // the servers are to be kept busy, not the tests
+			pace := time.NewTicker(40 * time.Millisecond)
 			defer pace.Stop()
 			for {
 				select {
@@ -34,7 +34,7 @@ func (r *realRun) load(connections int, stream string, events *realEvents) *real
 				case <-pace.C:
 				}
 				mu.Lock()
-				body := events.plain(50)
+				body := events.plain(20)
 				mu.Unlock()
 				if r.tryPost(stream, body) != nil {
 					l.refused.Add(1)
@@ -87,7 +87,7 @@ func TestReal_ServerIsKilledUnderLoad(t *testing.T) {
 	server := startOwnServer(t, "--data", t.TempDir())
 	index := server.index("load", `,"index.translog.durability":"request"`, "")
 	r := startRealRun(t, server.realServer, "elasticsearch: {index: "+index+"}\nflush: {batch_events: 200}\n", index)
-	load := r.load(4, "default", newRealEvents())
+	load := r.load("default", newRealEvents())
 	load.reaches(3000)
 	r.await(func() bool { return r.delivery().Delivered > 1000 }, "nothing is delivered")
 	server.kill()

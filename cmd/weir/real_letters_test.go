@@ -113,7 +113,9 @@ func TestReal_FailureStoreIsAnOutcomeOfItsOwn(t *testing.T) {
 	if n := len(server.numbers(stream)); n != 60 {
 		t.Errorf("%d documents in the data stream, want 60", n)
 	}
-	var failures struct{ Hits struct{ Total struct{ Value int } } }
+	var failures struct {
+		Hits struct{ Total struct{ Value int } }
+	}
 	server.must("POST", "/"+stream+"::failures/_refresh", "")
 	server.decode("GET", "/"+stream+"::failures/_search?size=0", "", &failures)
 	if got := failures.Hits.Total.Value; got != 20 {

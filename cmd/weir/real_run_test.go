@@ -249,8 +249,8 @@ func (r *realRun) parked(name string) string {
 	return why
 }
 
-// metric sums the series of a counter that have a label of this value; "" fits all.
-func (r *realRun) metric(name, value string) float64 {
+// metrics is what a monitoring system sees.
+func (r *realRun) metrics() string {
 	r.Helper()
 	res, err := r.client.Get(r.proc.admin + "/metrics")
 	if err != nil {
@@ -261,8 +261,14 @@ func (r *realRun) metric(name, value string) float64 {
 	if err != nil {
 		r.Fatal(err)
 	}
+	return string(text)
+}
+
+// metric sums the series of a counter that have a label of this value; "" fits all.
+func (r *realRun) metric(name, value string) float64 {
+	r.Helper()
 	sum := 0.0
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(r.metrics()) {
 		series, number, _ := strings.Cut(strings.TrimSpace(line), " ")
 		family, labels, _ := strings.Cut(series, "{")
 		if family == name && strings.Contains(labels, `"`+value) {
