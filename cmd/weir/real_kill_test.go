@@ -19,13 +19,13 @@ type realLoad struct {
 	refused atomic.Int64 // bodies
 }
 
-// load posts to a stream, two thousand events a second at the most: a server that is away, or slow, has to catch up with it.
+// load posts to a stream, eight hundred events a second at the most: a server that is away, or slow, has to catch up with it.
 func (r *realRun) load(stream string, events *realEvents) *realLoad {
 	l := &realLoad{r: r, stopped: make(chan struct{})}
 	var mu sync.Mutex // of events
 	for range 4 {
 		l.work.Go(func() {
-			pace := time.NewTicker(40 * time.Millisecond)
+			pace := time.NewTicker(100 * time.Millisecond)
 			defer pace.Stop()
 			for {
 				select {
@@ -88,10 +88,10 @@ func TestReal_ServerIsKilledUnderLoad(t *testing.T) {
 	index := server.index("load", `,"index.translog.durability":"request"`, "")
 	r := startRealRun(t, server.realServer, "elasticsearch: {index: "+index+"}\nflush: {batch_events: 200}\n", index)
 	load := r.load("default", newRealEvents())
-	load.reaches(3000)
-	r.await(func() bool { return r.delivery().Delivered > 1000 }, "nothing is delivered")
+	load.reaches(1500)
+	r.await(func() bool { return r.delivery().Delivered > 500 }, "nothing is delivered")
 	server.kill()
-	load.reaches(3000)
+	load.reaches(1500)
 	r.await(func() bool { return r.delivery().Destinations[0].State == flush.StateDown }, "status does not say that the server is down")
 	if out := r.weir(exitDone, "status"); !strings.Contains(out, "down") {
 		t.Errorf("weir status does not say so:\n%s", out)
@@ -99,7 +99,7 @@ func TestReal_ServerIsKilledUnderLoad(t *testing.T) {
 	down := time.Now()
 	server.start()
 	t.Logf("the server was away for %s more", time.Since(down).Round(time.Millisecond))
-	load.reaches(2000)
+	load.reaches(1000)
 	load.stop()
 	if n := load.refused.Load(); n != 0 {
 		t.Errorf("%d bodies were refused meanwhile", n)

@@ -18,7 +18,7 @@ func TestReal_DataStreamRollsOverUnderLoad(t *testing.T) {
 	r := startRealRun(t, server, "elasticsearch: {index: "+stream+"}\nflush: {batch_events: 200}\n", stream)
 	load := r.load("default", newRealEvents())
 	for range 5 {
-		load.reaches(600)
+		load.reaches(300)
 		server.must("POST", "/"+stream+"/_rollover", "")
 	}
 	load.stop()
