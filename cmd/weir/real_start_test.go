@@ -36,14 +36,13 @@ func startOwnServer(t *testing.T, options ...string) *ownServer {
 		t.Skipf("no servers of the test's own: set %s to a command that starts Elasticsearch and OpenSearch (docs/testing.md)", envRealStart)
 	}
 	shared := sharedServer(t)
-	s := &ownServer{realServer: &realServer{T: t, prefix: realPrefix()}, kind: "elasticsearch", options: append(options, "--version", shared.version)}
+	s := &ownServer{realServer: &realServer{T: t, prefix: realPrefix(), product: shared.product, version: shared.version}, kind: "elasticsearch", options: append(options, "--version", shared.version)}
 	if shared.product == elastic.ProductOpenSearch {
 		s.kind = "opensearch"
 	}
 	s.port = freePort(t)
 	t.Cleanup(s.stop)
 	s.start()
-	s.identify()
 	return s
 }
 
