@@ -85,6 +85,12 @@ matrix: ## strike delivery with every kind of fault on a simulated clock, and pr
 mutants: ## put known bugs back in, and show which test catches each
 	$(GO) run ./wal/waltest/mutants
 
+.PHONY: integration
+integration: ## test against real servers: WEIR_TEST_ES_URL, WEIR_TEST_ES_START (docs/testing.md)
+	@echo "WEIR_TEST_ES_URL, a server that tests may write to: $${WEIR_TEST_ES_URL:-not set, so that every test against a real server skips}"
+	@echo "WEIR_TEST_ES_START, a command that starts further servers: $${WEIR_TEST_ES_START:-not set, so that tests skip which limit, kill or guard a server}"
+	$(GO) test ./flush/elastic ./cmd/weir -run '^TestReal_' -count=1 -v -timeout 15m
+
 .PHONY: bench
 bench: ## measure; results belong into docs/benchmarks.md
 	$(GO) run ./bench

@@ -24,7 +24,9 @@ type limiter struct {
 }
 
 const (
-	initialLimit = 4
+	// initialLimit: the first request goes alone. An index that is made with it takes its mapping from the documents that come first, and with
+	// several at a time those would not be the oldest.
+	initialLimit = 1
 	// slowFactor: answers that take longer than this many times the best mean that requests wait at the destination. Below
 	// slowFloor they tell of a busy machine on either side rather than of that.
 	slowFactor = 3
@@ -38,7 +40,7 @@ const (
 )
 
 func newLimiter(most int) *limiter {
-	return &limiter{max: most, limit: float64(min(initialLimit, most))}
+	return &limiter{max: most, limit: initialLimit}
 }
 
 // acquire waits for a turn.

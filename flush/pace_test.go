@@ -110,6 +110,27 @@ func TestLimiter_FindsWhatTheServerTakes(t *testing.T) {
 }
 
 // TestLimiter_ServerGetsSlower: what was quick once must not keep a server that is slower now at one request for ever.
+// TestLimiter_FirstRequestGoesAlone: an index that is made with it gets the mapping of the oldest documents, not of those whose request won.
+func TestLimiter_FirstRequestGoesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(8)
+		if err := l.acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := l.acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("a second request before the first answer: %v", err)
+		}
+		l.release(time.Now(), reply{sent: time.Now()})
+		for range 2 {
+			if err := l.acquire(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 func TestLimiter_ServerGetsSlower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(8)

@@ -2,6 +2,7 @@ package deadletter
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -120,6 +121,10 @@ func (s *sentence) parse(text string) (Cause, bool) {
 		return Cause{}, false // another sentence, or one that was cut off in the field's name
 	}
 	c.Field = field
+	if s.kind == CauseObject && strings.HasPrefix(s.before, "Could not dynamically") {
+		parent, _, _ := strings.Cut(rest, "]")
+		c.Field = below(parent, field)
+	}
 	if s.wanted {
 		c.Wanted, _, _ = strings.Cut(rest, "]")
 	}
@@ -130,6 +135,28 @@ func (s *sentence) parse(text string) (Cause, bool) {
 		c.Wanted = "object"
 	}
 	return c, true
+}
+
+// below writes whole the field of a key with dots: [n.x] whose beginning is the field [o.n] is o.n.x.
+func below(parent, key string) string {
+	for i := len(key) - 1; i > 0; i-- {
+		if begin := key[:i]; key[i] == '.' && (parent == begin || strings.HasSuffix(parent, "."+begin)) {
+			return strings.TrimSuffix(parent, begin) + key
+		}
+	}
+	return key
+}
+
+// depthLimits are how servers begin to say that objects are nested too deeply.
+var depthLimits = regexp.MustCompile(`(?:Limit of mapping depth|The depth of the field has exceeded the allowed limit of) \[(\d+)\]`)
+
+// depthLimit returns how deep objects may be nested, when a reason is about that; else 0.
+func depthLimit(reason string) int {
+	if found := depthLimits.FindStringSubmatch(reason); found != nil {
+		limit, _ := strconv.Atoi(found[1]) // the largest number when it is larger
+		return limit
+	}
+	return 0
 }
 
 // atDepth adds the field at which a limit of depth was met.

@@ -122,33 +122,6 @@ func locateName(v any, steps []hop) (place, bool) {
 	return place{}, false
 }
 
-// deepest returns the member of a document below which nesting goes deepest; "" when it has none.
-func deepest(doc any) string {
-	members, _ := doc.(map[string]any)
-	found, most := "", 0
-	for _, key := range sortedKeys(members) {
-		if d := depthOf(members[key]); d > most && !strings.Contains(key, ".") {
-			found, most = key, d
-		}
-	}
-	return found
-}
-
-func depthOf(v any) int {
-	most := 0
-	switch v := v.(type) {
-	case map[string]any:
-		for _, below := range v {
-			most = max(most, depthOf(below)+1)
-		}
-	case []any:
-		for _, below := range v {
-			most = max(most, depthOf(below))
-		}
-	}
-	return most
-}
-
 func badName(key string) bool {
 	for part := range strings.SplitSeq(key, ".") {
 		if strings.TrimFunc(part, unicode.IsSpace) == "" {

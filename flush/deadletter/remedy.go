@@ -46,15 +46,10 @@ func remedies(c Cause, typ, reason string, document []byte) []Remedy {
 		p := locate(doc, c.Field, func(any) bool { return true })
 		return []Remedy{p.rename(strings.TrimLeft(p.key(), "_") + "_value"), p.drop()}
 	case CauseLimit:
-		if c.Field == "" && strings.Contains(reason, "depth") {
-			c.Field = deepest(doc)
+		if limit := depthLimit(reason); limit > 0 {
+			return []Remedy{flatten(limit)}
 		}
-		if c.Field == "" {
-			return []Remedy{reroute}
-		}
-		top, _, _ := strings.Cut(c.Field, ".")
-		p := place{steps: []hop{{key: top}}}
-		return []Remedy{p.moveToText(Cause{Kind: CauseType}), p.drop()}
+		return []Remedy{reroute}
 	case CauseDuplicate:
 		p := plainPlace(c.Field)
 		return []Remedy{p.once()}
@@ -70,6 +65,13 @@ func remedies(c Cause, typ, reason string, document []byte) []Remedy {
 		}
 	}
 	return nil
+}
+
+// flatten leaves what is not nested too deeply as it is: a patch goes over all letters of a replay.
+func flatten(limit int) Remedy {
+	return Remedy{fmt.Sprintf("keeps what is nested deeper than %d fields as text", limit), fmt.Sprintf(
+		`local function flat(t, n) for k, v in pairs(t) do if type(v) == "table" then local m = type(k) == "number" and n - 1 or n; if m >= %d then t[k] = json.encode(v) else flat(v, m + 1) end end end end
+flat(event, 1)`, limit)}
 }
 
 // keepTimestamp gives a document the time of receipt, and keeps what stood there as text.
