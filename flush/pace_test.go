@@ -109,7 +109,6 @@ func TestLimiter_FindsWhatTheServerTakes(t *testing.T) {
 	}
 }
 
-// TestLimiter_ServerGetsSlower: what was quick once must not keep a server that is slower now at one request for ever.
 // TestLimiter_FirstRequestGoesAlone: an index that is made with it gets the mapping of the oldest documents, not of those whose request won.
 func TestLimiter_FirstRequestGoesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -131,6 +130,7 @@ func TestLimiter_FirstRequestGoesAlone(t *testing.T) {
 	})
 }
 
+// TestLimiter_ServerGetsSlower: what was quick once must not keep a server that is slower now at one request for ever.
 func TestLimiter_ServerGetsSlower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(8)

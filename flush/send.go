@@ -182,7 +182,7 @@ func (l *lane) sort(b *batch, docs []Document, outcomes []Outcome, attempt int) 
 
 // tally counts documents by outcome.
 type tally struct {
-	delivered, duplicates, failureStore, letters int
+	delivered, duplicates, failureStore int
 }
 
 // ended counts a document whose way is at its end: stored, or a letter. Into the failure store is delivered, or with
