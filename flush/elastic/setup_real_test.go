@@ -135,6 +135,7 @@ func TestReal_Setup_AgainAndForeign(t *testing.T) {
 	if changed := results(r.setUp(t, sink, opts)); !strings.Contains(changed, "index template updated, data stream unchanged") {
 		t.Errorf("changed: %s", changed)
 	}
+	t.Cleanup(func() { r.call(t, "DELETE", "/"+r.prefix+"-dated-2026.01.02", "") })
 	check(t, sink, realDocs(r.prefix+"-dated-2026.01.02", `{"message":"no time is needed"}`), delivered)
 
 	foreign := r.prefix + "-foreign"
