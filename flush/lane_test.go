@@ -495,3 +495,24 @@ func TestFlusher_Start_StreamsFarApart(t *testing.T) {
 		}
 	}
 }
+
+// TestFlusher_MappingRace_IsAskedTwice: a document that lost a race for a new field's mapping may fit it all the same; one that
+// does not is a letter at the second answer.
+func TestFlusher_MappingRace_IsAskedTwice(t *testing.T) {
+	r := newRig(t)
+	r.append("default", 10)
+	asked := map[wal.Offset]int{}
+	r.sink.answer = func(_ int, docs []Document) ([]Outcome, error) {
+		return outcomesOf(docs, func(d *Document) Outcome {
+			asked[d.Key.Offset]++
+			if d.Key.Offset == 3 || d.Key.Offset == 7 && asked[7] == 1 {
+				return Outcome{Verdict: Permanent, Status: 400, Type: "illegal_argument_exception", Reason: "mapper [n] cannot be changed from type [long] to [text]"}
+			}
+			return Outcome{Verdict: Delivered, Status: 201}
+		}), nil
+	}
+	r.run()
+	if len(r.sink.stored) != 9 || r.letters.count() != 1 || asked[3] != 2 || asked[7] != 2 {
+		t.Errorf("%d stored, %d letters, asked %v", len(r.sink.stored), r.letters.count(), asked)
+	}
+}

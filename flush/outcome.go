@@ -18,6 +18,12 @@ type Outcome struct {
 	FailureStore string
 }
 
+// mayHaveRaced reports whether a document may have been refused only because another one with the same new field was mapped at the
+// same moment: it fits the mapping that is there now, or is refused again. Words: Elasticsearch 8.19 and 9.1, OpenSearch 2.19 and 3.8.
+func (o *Outcome) mayHaveRaced() bool {
+	return o.Verdict == Permanent && o.Status == 400 && o.Type == "illegal_argument_exception" && strings.HasPrefix(o.Reason, "mapper [")
+}
+
 // describe says in one line what was answered.
 func (o *Outcome) describe() string {
 	return strings.TrimSuffix(fmt.Sprintf("%d %s: %s", o.Status, o.Type, o.Reason), ": ")

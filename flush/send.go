@@ -151,6 +151,9 @@ func (l *lane) sort(b *batch, docs []Document, outcomes []Outcome, attempt int) 
 	again = docs[:0]
 	for i := range docs {
 		o, d := &outcomes[i], &docs[i]
+		if attempt == 1 && o.mayHaveRaced() {
+			o.Verdict = Retry
+		}
 		switch {
 		case l.ended(&count, d, o):
 			if o.Verdict == Permanent {
