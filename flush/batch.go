@@ -15,8 +15,9 @@ type batch struct {
 	docs     []Document
 	letters  []Letter
 	dropped  int
-	bytes    int64 // of the records' payloads
-	reserved int64 // held of the budget
+	raced    map[Key]bool // documents that have had their second chance; see Outcome.mayHaveRaced
+	bytes    int64        // of the records' payloads
+	reserved int64        // held of the budget
 }
 
 func (b *batch) reset() {
@@ -25,6 +26,7 @@ func (b *batch) reset() {
 	clear(b.records)
 	clear(b.docs)
 	clear(b.letters)
+	clear(b.raced)
 	b.records, b.docs, b.letters, b.dropped, b.bytes, b.reserved = b.records[:0], b.docs[:0], b.letters[:0], 0, 0, 0
 }
 
@@ -33,6 +35,18 @@ func (b *batch) add(rec wal.Record) {
 	rec.Payload = b.arena.Copy(rec.Payload)
 	b.records = append(b.records, rec)
 	b.bytes += int64(len(rec.Payload))
+}
+
+// mayRace reports whether a document still has its second chance, and takes it.
+func (b *batch) mayRace(key Key) bool {
+	if b.raced[key] {
+		return false
+	}
+	if b.raced == nil {
+		b.raced = map[Key]bool{}
+	}
+	b.raced[key] = true
+	return true
 }
 
 // record returns the record of the batch with the given offset.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -111,8 +112,10 @@ type destination struct {
 	standing standing
 	retries  func() *backoff.ExponentialBackOff
 	parks    func() *backoff.ExponentialBackOff
-	fullSize int // bytes from which a request's time says something
-	metrics  *Metrics
+	// lastTaken is when it stored a document last, in nanoseconds since 1970.
+	lastTaken atomic.Int64
+	fullSize  int // bytes from which a request's time says something
+	metrics   *Metrics
 }
 
 func newDestination(sink Sink, name string, opts *Options) *destination {
@@ -131,14 +134,25 @@ func newDestination(sink Sink, name string, opts *Options) *destination {
 // turn waits until the destination may be sent a request: while it takes nothing, one of all who wait asks it
 // now and then (probe). send has to follow. waiting ends the waiting while it takes nothing, ctx all of it.
 func (d *destination) turn(ctx, waiting context.Context) (probe bool, err error) {
-	if probe, err = d.gate.pass(waiting); err != nil {
-		return false, err
+	for {
+		if probe, err = d.gate.pass(waiting); err != nil {
+			return false, err
+		}
+		if err := d.limiter.acquire(ctx); err != nil {
+			d.gate.giveUp(probe)
+			return false, err
+		}
+		if probe || !d.gate.isShut() {
+			return probe, nil
+		}
+		d.limiter.cancel() // it was shut while others had their turn
 	}
-	if err := d.limiter.acquire(ctx); err != nil {
-		d.gate.giveUp(probe)
-		return false, err
-	}
-	return probe, nil
+}
+
+// cancel gives a turn back that was not used.
+func (d *destination) cancel(probe bool) {
+	d.limiter.cancel()
+	d.gate.giveUp(probe)
 }
 
 // send makes one request, and learns from it. An error is ctx's, or that of the request.
@@ -164,8 +178,10 @@ func (d *destination) send(ctx context.Context, probe bool, docs []Document) ([]
 func (d *destination) learn(r reply, outcomes []Outcome, err error, probe bool) {
 	var re *RequestError
 	errors.As(err, &re)
-	rejected := allRejected(outcomes)
-	r.rejected = err != nil && (re == nil || !re.Split()) || firstRejected(outcomes) != nil
+	taken := d.count(outcomes)
+	r.full = r.full && 2*taken > len(outcomes) // a refusal is quick, and tells nothing of how long storing takes
+	rejected := d.nothingTaken(outcomes, r.sent)
+	r.rejected = err != nil && (re == nil || !re.Split()) || rejected != nil || firstOf(outcomes, isBusy) != nil
 	slow := d.limiter.release(time.Now(), r)
 	switch {
 	case err != nil && re != nil && re.Split():
@@ -187,7 +203,11 @@ func (d *destination) learn(r reply, outcomes []Outcome, err error, probe bool) 
 		d.standing.become(StateDown, err.Error())
 	case rejected != nil:
 		d.gate.close(d.retries, probe, 0)
-		d.standing.become(StateRejecting, rejected.describe())
+		state := StateDown
+		if isBusy(rejected) {
+			state = StateRejecting
+		}
+		d.standing.become(state, rejected.describe())
 	default:
 		if d.gate.open(probe) {
 			d.answered(outcomes, slow, r.took)
@@ -197,9 +217,9 @@ func (d *destination) learn(r reply, outcomes []Outcome, err error, probe bool) 
 
 // answered notes the state that a request tells of which went through, in parts at least.
 func (d *destination) answered(outcomes []Outcome, slow bool, took time.Duration) {
-	switch rejected := firstRejected(outcomes); {
-	case rejected != nil:
-		d.standing.become(StateRejecting, rejected.describe())
+	switch retry := firstOf(outcomes, isRetry); {
+	case retry != nil:
+		d.standing.become(StateRejecting, retry.describe())
 	case slow || took > slowAnswer:
 		d.standing.become(StateSlow, fmt.Sprintf("the last answer took %s", took.Round(time.Millisecond)))
 	default:
@@ -210,24 +230,51 @@ func (d *destination) answered(outcomes []Outcome, slow bool, took time.Duration
 // parked reports whether somebody has to act before it takes anything.
 func (d *destination) parked() bool { return d.standing.condition().State == StateParked }
 
-// firstRejected returns the outcome of a document for which the destination had too much to do; nil when there is none.
-func firstRejected(outcomes []Outcome) *Outcome {
+func isRetry(o *Outcome) bool { return o.Verdict == Retry }
+
+// isBusy reports whether the destination had too much to do for a document.
+func isBusy(o *Outcome) bool { return o.Verdict == Retry && o.Status == 429 }
+
+// firstOf returns the first outcome of a kind; nil when there is none.
+func firstOf(outcomes []Outcome, is func(*Outcome) bool) *Outcome {
 	for i := range outcomes {
-		if outcomes[i].Verdict == Retry && outcomes[i].Status == 429 {
+		if is(&outcomes[i]) {
 			return &outcomes[i]
 		}
 	}
 	return nil
 }
 
-// allRejected returns an outcome when the destination had too much to do for every document.
-func allRejected(outcomes []Outcome) *Outcome {
+// count returns how many documents were stored, and remembers when any was.
+func (d *destination) count(outcomes []Outcome) (taken int) {
+	known := false
 	for i := range outcomes {
-		if outcomes[i].Verdict != Retry || outcomes[i].Status != 429 {
-			return nil
+		switch outcomes[i].Verdict {
+		case Delivered:
+			taken++
+		case Duplicate:
+			known = true
 		}
 	}
-	return firstRejected(outcomes)
+	if taken > 0 || known {
+		d.lastTaken.Store(time.Now().UnixNano())
+	}
+	return taken
+}
+
+// tookSince reports whether the destination has stored anything since a time.
+func (d *destination) tookSince(t time.Time) bool { return d.lastTaken.Load() >= t.UnixNano() }
+
+// nothingTaken returns an outcome when the destination refused every document for now: because it had too much to do, or for whatever
+// reason while it has stored nothing else of late. Otherwise the trouble is with the shards of those documents, and others may go on.
+func (d *destination) nothingTaken(outcomes []Outcome, sent time.Time) *Outcome {
+	if len(outcomes) == 0 || firstOf(outcomes, func(o *Outcome) bool { return !isRetry(o) }) != nil {
+		return nil
+	}
+	if firstOf(outcomes, func(o *Outcome) bool { return !isBusy(o) }) == nil || !d.tookSince(sent.Add(-settleTime)) {
+		return &outcomes[0]
+	}
+	return nil
 }
 
 // slowAnswer is what nobody calls quick, however slow the destination has always been.

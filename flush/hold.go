@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/weirlog/weir/wal"
 )
@@ -24,12 +25,14 @@ type heldDocument struct {
 	rec      wal.Record
 	flight   *flight
 	outcome  Outcome   // the last one
-	since    time.Time // when it was held back
+	since    time.Time // when it was held back, or was found to be blocked since
+	size     int64     // that the hold counts
+	raced    bool      // see Outcome.mayHaveRaced
 	attempts int
 }
 
 func (h *heldDocument) bytes() int64 {
-	n := len(h.rec.Payload)
+	n := int(unsafe.Sizeof(*h)) + len(h.doc.ID) + len(h.doc.Index) + len(h.outcome.Reason) + len(h.rec.Payload)
 	if !isUntouched(&h.rec, &h.doc) {
 		n += len(h.doc.Source)
 	}
@@ -49,7 +52,8 @@ func (l *lane) holdBack(b *batch, docs []Document, attempts int, o *Outcome) (re
 	defer h.mu.Unlock()
 	for i := range docs {
 		held := newHeldDocument(b.record(docs[i].Key.Offset), &docs[i], attempts, o)
-		size := held.bytes()
+		held.size = held.bytes()
+		size := held.size
 		if h.bytes+size > l.f.holdBytes && len(h.docs) > 0 {
 			rest = append(rest, docs[i])
 			continue
@@ -202,6 +206,13 @@ func (l *lane) tryHeld(ctx context.Context, docs []*heldDocument) (ended int, an
 	var how []Outcome
 	for i, d := range docs {
 		d.attempts++
+		if outcomes[i].mayHaveRaced() && !d.raced {
+			d.raced = true
+			outcomes[i].Verdict = Retry
+		}
+		if outcomes[i].Verdict == Blocked && d.outcome.Verdict != Blocked {
+			d.since = time.Now()
+		}
 		if d.outcome = outcomes[i]; !d.doc.Chosen && d.outcome.Verdict == Blocked {
 			d.outcome.Verdict = Retry // the stream's own index: until an operator has acted, however long that takes
 		}
@@ -229,7 +240,14 @@ func (l *lane) expire(ctx context.Context, docs []*heldDocument, answered bool) 
 		o.Verdict, o.Reason = Permanent, reason+": "+o.Reason
 		done, how = append(done, d), append(how, o)
 	}
-	return l.settleHeld(ctx, done, how)
+	for len(done) > 0 { // letters go into memory once more when they are put
+		n := min(len(done), 1000)
+		if err := l.settleHeld(ctx, done[:n], how[:n]); err != nil {
+			return err
+		}
+		done, how = done[n:], how[n:]
+	}
+	return nil
 }
 
 // settleHeld takes documents that are at the end of their way out of the hold, after their letters are durable.
@@ -263,7 +281,7 @@ func (h *hold) remove(gone map[*heldDocument]bool) {
 	kept := h.docs[:0]
 	for _, d := range h.docs {
 		if gone[d] {
-			h.bytes -= d.bytes()
+			h.bytes -= d.size
 		} else {
 			kept = append(kept, d)
 		}

@@ -56,8 +56,13 @@ func (l *lane) begin(rec *wal.Record) bool {
 	if l.workers+len(l.queue) >= max(l.f.opts.MaxInFlight, 2) { // with one worker the next batch fills meanwhile
 		return false
 	}
+	held := l.used
 	reserved := l.f.budget.take(&l.used, int64(l.f.opts.BatchBytes))
 	if reserved == 0 {
+		return false
+	}
+	if reserved < min(int64(len(rec.Payload)), int64(l.f.opts.BatchBytes)) && held > 0 { // too large an event for what is left
+		l.f.budget.giveBack(&l.used, reserved)
 		return false
 	}
 	b := l.f.shelf.take()
@@ -120,6 +125,7 @@ func (l *lane) nextBatch() *batch {
 	defer l.f.mu.Unlock()
 	if len(l.queue) == 0 {
 		l.workers--
+		l.f.tellCursors()
 		return nil
 	}
 	b := l.queue[0]

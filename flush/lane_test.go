@@ -204,7 +204,7 @@ func TestFlusher_RetryAfter_IsObeyed(t *testing.T) {
 	}, func(b *bubble) {
 		b.append("default", 300)
 		time.Sleep(89 * time.Second)
-		if n := b.sink.callCount(); n > 4 { // what was under way already
+		if n := b.sink.callCount(); n != 1 {
 			t.Errorf("%d requests before the time that the destination asked for", n)
 		}
 		if !b.settled(time.Minute) {

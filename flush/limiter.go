@@ -75,6 +75,14 @@ func (l *limiter) acquire(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// cancel gives a turn back that was not used.
+func (l *limiter) cancel() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inFlight--
+	l.wakeLocked()
+}
+
 // reply is what a request tells about the destination.
 type reply struct {
 	sent  time.Time

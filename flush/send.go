@@ -40,6 +40,7 @@ func (f *Flusher) requestSize(docs []Document) int {
 // sent again, alone, with the same bytes.
 func (l *lane) sendRequest(ctx context.Context, b *batch, docs []Document) error {
 	pauses := l.f.opts.retryPauses()
+	begun := time.Now()
 	failed := 0 // attempts; what an operator has to end does not count
 	for len(docs) > 0 {
 		l.ownFirst(docs)
@@ -81,8 +82,10 @@ func (l *lane) sendRequest(ctx context.Context, b *batch, docs []Document) error
 			if why.retry == nil || why.own != nil {
 				continue
 			}
-			failed++
-			if docs, err = l.again(ctx, b, docs, failed, why.retry, pauses.NextBackOff()); err != nil {
+			if !why.raced {
+				failed++
+			}
+			if docs, err = l.again(ctx, b, docs, failed, begun, why.retry, pauses.NextBackOff()); err != nil {
 				return err
 			}
 		}
@@ -92,9 +95,9 @@ func (l *lane) sendRequest(ctx context.Context, b *batch, docs []Document) error
 
 // again decides what follows documents that were not taken: a letter where they were tried often enough, the hold for few of
 // many, and a pause for the others.
-func (l *lane) again(ctx context.Context, b *batch, docs []Document, failed int, why *Outcome, pause time.Duration) ([]Document, error) {
+func (l *lane) again(ctx context.Context, b *batch, docs []Document, failed int, begun time.Time, why *Outcome, pause time.Duration) ([]Document, error) {
 	docs = l.giveUp(b, docs, failed, why)
-	if failed >= stragglerAttempts && len(docs) <= max(len(b.docs)/stragglerShare, 1) {
+	if failed >= stragglerAttempts && len(docs) <= max(len(b.docs)/stragglerShare, 1) && l.dest.tookSince(begun) {
 		docs = l.holdBack(b, docs, failed, why)
 	}
 	if len(docs) == 0 {
@@ -103,8 +106,8 @@ func (l *lane) again(ctx context.Context, b *batch, docs []Document, failed int,
 	return docs, sleep(ctx, pause)
 }
 
-// Documents that are not taken although most of their batch is, attempt after attempt, are stragglers: they are held back, so
-// that they keep no worker from the batches behind.
+// Documents that are not taken although most of their batch is, or other batches are, attempt after attempt, are stragglers: they are
+// held back, so that they keep no worker from the batches behind.
 const (
 	stragglerAttempts = 3
 	stragglerShare    = 4 // at most a fourth of the batch
@@ -120,6 +123,17 @@ type turn struct {
 // turn to ask has come; and then until the destination does. An error is ctx's, or that the first of docs became
 // older than MaxAge while the destination failed; a park is an operator's matter and makes nothing too old.
 func (l *lane) wait(ctx context.Context, docs []Document) (t turn, err error) {
+	for {
+		t, err = l.waitOnce(ctx, docs)
+		if err != nil || t.probe || docs[0].Chosen || !l.own.isShut() {
+			return t, err
+		}
+		l.dest.cancel(t.destination) // the index was found to take nothing while the destination's turn was awaited
+		l.ownFirst(docs)
+	}
+}
+
+func (l *lane) waitOnce(ctx context.Context, docs []Document) (t turn, err error) {
 	if !docs[0].Chosen {
 		if t.probe, err = l.own.pass(ctx); err != nil {
 			return turn{}, err
@@ -142,6 +156,7 @@ func (l *lane) wait(ctx context.Context, docs []Document) (t turn, err error) {
 type causes struct {
 	retry *Outcome
 	own   *Outcome // the stream's own index takes nothing
+	raced bool     // retry is only for documents that may have lost a race for a mapping
 }
 
 // sort counts outcomes, makes letters of permanent failures, holds back what goes to an index that a script chose and
@@ -151,7 +166,8 @@ func (l *lane) sort(b *batch, docs []Document, outcomes []Outcome, attempt int) 
 	again = docs[:0]
 	for i := range docs {
 		o, d := &outcomes[i], &docs[i]
-		if attempt == 1 && o.mayHaveRaced() {
+		raced := o.mayHaveRaced() && b.mayRace(d.Key)
+		if raced {
 			o.Verdict = Retry
 		}
 		switch {
@@ -171,6 +187,7 @@ func (l *lane) sort(b *batch, docs []Document, outcomes []Outcome, attempt int) 
 		case o.Verdict == Blocked:
 			why.own = o
 		default:
+			why.raced = raced && (why.retry == nil || why.raced)
 			why.retry = o
 		}
 		again = append(again, *d)
@@ -226,6 +243,10 @@ func (l *lane) publish(count *tally) {
 
 // ownAnswered opens or shuts the lane's gate by what was said of documents for the stream's own index.
 func (l *lane) ownAnswered(why causes, probe bool) {
+	if probe && why.own == nil && why.retry != nil { // it was not asked whether the index takes documents: the destination is busy
+		l.own.close(l.f.opts.parkPauses, probe, 0)
+		return
+	}
 	if why.own != nil {
 		l.f.opts.Metrics.retried("blocked")
 		l.own.close(l.f.opts.parkPauses, probe, 0)

@@ -75,11 +75,18 @@ func (c *checker) forgottenStreams(db *checkpoint.DB, log *wal.Snapshot) {
 	if c.faulty("streams") {
 		return
 	}
+	settled := map[string]wal.Offset{}
+	for _, name := range c.cfg.StreamNames() {
+		settled[name] = 0
+		if p, ok := db.Position(name); ok && log.HasEpoch(p.Epoch) {
+			settled[name] = p.Offset
+		}
+	}
 	for name, p := range db.Streams() {
-		if slices.Contains(c.cfg.StreamNames(), name) || !log.HasEpoch(p.Epoch) {
+		if _, declared := settled[name]; declared || !log.HasEpoch(p.Epoch) {
 			continue
 		}
-		switch offset, found, err := findStream(log, name, p.Offset+1); {
+		switch offset, found, err := findStream(log, name, p.Offset+1, leastOf(settled)); {
 		case err != nil:
 			c.dataFault("%s", err)
 		case found:
@@ -90,7 +97,7 @@ func (c *checker) forgottenStreams(db *checkpoint.DB, log *wal.Snapshot) {
 
 // forgottenText is what a start and a check say of a stream that left the configuration too early.
 func forgottenText(stream string, offset wal.Offset) string {
-	return fmt.Sprintf("stream %q left the configuration, but offset %d in the log is an event of it that is not settled: declare it again under streams:, let it drain (weir status), and remove it then", stream, offset)
+	return fmt.Sprintf("stream %q left the configuration, but offset %d in the log is an event of it, or a damaged place, that is not settled: declare it again under streams:, let it drain (weir status), and remove it then", stream, offset)
 }
 
 // runningService asks a service that holds the directory: it would not start again with this configuration if one of its

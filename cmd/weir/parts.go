@@ -221,7 +221,7 @@ func (p *parts) replayer(store *deadletter.Store) *deadletter.Replayer {
 	for _, name := range p.cfg.StreamNames() {
 		route := p.route(name)
 		streams[name] = deadletter.Stream{
-			Transformer: p.transformer(name), Sink: p.sinkOf(name),
+			Transformer: p.transformer(name), Sink: p.sinkOf(name), Op: route.Op,
 			Prepare:  func(rec *wal.Record, docs []flush.Document) error { return route.Prepare(nil, rec, docs) },
 			NewProbe: probeOf(p.sinkOf(name)), FailureStore: flush.FailureStorePolicy(p.cfg.Streams[name].Elasticsearch.FailureStore),
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"os/user"
 	"slices"
@@ -51,13 +52,13 @@ func settledOffsets(streams []string, db *checkpoint.DB, log *wal.Log, logger *s
 // dropForgottenStreams forgets the checkpoints of streams that left the configuration, after it has made
 // sure that nothing of them is unsettled. Otherwise the service does not start: their events would become
 // dead letters, or worse.
-func dropForgottenStreams(declared []string, db *checkpoint.DB, log *wal.Log, logger *slog.Logger) error {
+func dropForgottenStreams(settled map[string]wal.Offset, db *checkpoint.DB, log *wal.Log, logger *slog.Logger) error {
 	for name, p := range db.Streams() {
-		if slices.Contains(declared, name) {
+		if _, declared := settled[name]; declared {
 			continue
 		}
 		if log.HasEpoch(p.Epoch) {
-			offset, found, err := findStream(log, name, p.Offset+1)
+			offset, found, err := findStream(log, name, p.Offset+1, leastOf(settled))
 			if err != nil {
 				return err
 			}
@@ -73,8 +74,16 @@ func dropForgottenStreams(declared []string, db *checkpoint.DB, log *wal.Log, lo
 	return nil
 }
 
-// findStream looks from an offset on for a record of a stream.
-func findStream(log logView, stream string, from wal.Offset) (wal.Offset, bool, error) {
+func leastOf(settled map[string]wal.Offset) wal.Offset {
+	if len(settled) == 0 {
+		return 0
+	}
+	return slices.Min(slices.Collect(maps.Values(settled)))
+}
+
+// findStream looks from an offset on for a record of a stream. Damage that every other stream has passed counts as one: that
+// stream was the one to make its letter.
+func findStream(log logView, stream string, from, passed wal.Offset) (wal.Offset, bool, error) {
 	st := log.Status()
 	r := log.NewReader(max(from, st.FirstOffset))
 	defer r.Close()
@@ -83,7 +92,8 @@ func findStream(log logView, stream string, from wal.Offset) (wal.Offset, bool, 
 		if err != nil {
 			return 0, false, fmt.Errorf("look for records of stream %s: %w", stream, err)
 		}
-		if rec.Stream == stream && rec.Flags&wal.FlagDamaged == 0 {
+		damaged := rec.Flags&wal.FlagDamaged != 0
+		if damaged && rec.Offset <= passed || !damaged && rec.Stream == stream {
 			return rec.Offset, true, nil
 		}
 	}

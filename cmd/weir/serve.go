@@ -209,7 +209,7 @@ func (s *service) buildFlusher() error {
 	if err != nil {
 		return err
 	}
-	if err := dropForgottenStreams(s.cfg.StreamNames(), s.db, s.log, s.logger); err != nil {
+	if err := dropForgottenStreams(settled, s.db, s.log, s.logger); err != nil {
 		return err
 	}
 	streams := map[string]flush.Stream{}

@@ -113,7 +113,7 @@ func (it *item) asSent() {
 		it.sent = true
 		it.docs = []flush.Document{{
 			Key: l.Key, Of: max(1, l.Of), Stream: l.Stream, ReceivedAt: l.ReceivedAt, Index: l.Index, ID: l.ID,
-			Pipeline: l.Pipeline, Routing: l.Routing, Source: l.Document,
+			Pipeline: l.Pipeline, Routing: l.Routing, Source: l.Document, Op: it.stream.Op,
 		}}
 	}
 }

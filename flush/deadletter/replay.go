@@ -26,6 +26,8 @@ type Stream struct {
 	Sink flush.Sink
 	// NewProbe begins asking the sink what it would make of documents; nil: it cannot be asked. See Probe.
 	NewProbe func() Probe
+	// Op of the stream's documents, for those that are sent as they were; "" is flush.OpCreate.
+	Op flush.Op
 	// FailureStore says what a document counts as that a data stream's failure store took; "" is flush.FailureStoreAccept.
 	FailureStore flush.FailureStorePolicy
 }

@@ -541,3 +541,33 @@ func TestReplay_ManyBatches_InTheOrderOfPut(t *testing.T) {
 		}
 	}
 }
+
+// replacingSink stores what is sent as index, and has everything else already.
+type replacingSink struct{ got []flush.Document }
+
+func (s *replacingSink) Name() string { return "replacing" }
+
+func (s *replacingSink) Send(_ context.Context, docs []flush.Document) ([]flush.Outcome, error) {
+	s.got = append(s.got, docs...)
+	out := make([]flush.Outcome, len(docs))
+	for i := range docs {
+		out[i] = flush.Outcome{Verdict: flush.Delivered, Status: 200}
+		if docs[i].Op != flush.OpIndex {
+			out[i] = flush.Outcome{Verdict: flush.Duplicate, Status: 409}
+		}
+	}
+	return out, nil
+}
+
+// TestReplay_AsSent_KeepsTheOp: with op index, a create would find an earlier state of the document and pass for success.
+func TestReplay_AsSent_KeepsTheOp(t *testing.T) {
+	h := newReplayHome(t)
+	sink := &replacingSink{}
+	stream := h.r.Streams["default"]
+	stream.Sink, stream.Op = sink, flush.OpIndex
+	h.r.Streams["default"] = stream
+	h.put(indexed(1, 0, 1, "a", "old"))
+	if sum := h.replay(Request{AsSent: true}); sum.Delivered != 1 || sum.Duplicates != 0 || sink.got[0].Op != flush.OpIndex {
+		t.Errorf("%+v, sent as %q", sum, sink.got[0].Op)
+	}
+}

@@ -21,8 +21,10 @@ type detection struct {
 	mu    sync.Mutex
 	info  Info
 	known bool
-	again time.Time     // not asked before; zero while it never was
-	pause time.Duration // before the next time
+	// doubted: what is known cannot be delivered to; it is asked again with the next request.
+	doubted bool
+	again   time.Time     // not asked before; zero while it never was
+	pause   time.Duration // before the next time
 	// noZstd: the server took a body of zstd for garbage.
 	noZstd   bool
 	saidGzip bool
@@ -42,7 +44,14 @@ func newDetection(log *slog.Logger, now func() time.Time) *detection {
 func (d *detection) get() (info Info, known, due bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.info, d.known, !d.known && !d.now().Before(d.again)
+	return d.info, d.known, d.doubted || !d.known && !d.now().Before(d.again)
+}
+
+// doubt makes the next request ask again.
+func (d *detection) doubt() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.doubted = true
 }
 
 // found notes who answered, and says so once.
@@ -52,6 +61,7 @@ func (d *detection) found(info Info) {
 	if !d.known || d.info != info {
 		d.log.Info("destination is "+info.String(), "product", info.Product, "version", info.Version)
 	}
+	d.doubted = false
 	d.info, d.known, d.noZstd = info, true, d.noZstd && d.info == info
 }
 
@@ -62,6 +72,7 @@ func (d *detection) withheld(e *flush.RequestError) {
 	if d.pause == 0 {
 		d.log.Info("the destination does not say what it is; delivery goes on without", "error", e)
 	}
+	d.doubted = false
 	d.pause = min(max(2*d.pause, firstDetectPause), maxDetectPause)
 	d.again = d.now().Add(d.pause)
 }
@@ -134,6 +145,7 @@ func (s *Sink) ready(ctx context.Context) (Info, *flush.RequestError) {
 		}
 	}
 	if text := s.misfit(info); known && text != "" {
+		s.detected.doubt() // it may be another version by the time of the next request, which the flusher sends late
 		return info, productError(text)
 	}
 	return info, nil

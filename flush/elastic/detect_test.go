@@ -3,10 +3,13 @@ package elastic_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/weirlog/weir/flush"
@@ -199,5 +202,37 @@ func TestSink_Send_Headers(t *testing.T) {
 	}
 	if strings.Contains(fmt.Sprint(err, sink.Name(), sink.Nodes(), said.String()), secret) {
 		t.Error("the secret is told")
+	}
+}
+
+// TestSink_Send_UpgradedServer: a server that could not be delivered to is asked again, so that its upgrade ends the park.
+func TestSink_Send_UpgradedServer(t *testing.T) {
+	var version atomic.Value
+	version.Store("8.11.0")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // what is left makes the answer fail
+		w.Header().Set("X-Elastic-Product", "Elasticsearch")
+		if r.URL.Path == "/" {
+			fmt.Fprintf(w, `{"cluster_name":"c","version":{"number":%q},"tagline":"You Know, for Search"}`, version.Load())
+			return
+		}
+		fmt.Fprint(w, `{"errors":false,"items":[{"create":{"_id":"1","status":201}}]}`)
+	}))
+	defer server.Close()
+	sink, err := elastic.New(elastic.Options{Addresses: []string{server.URL}, RequireDataStream: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	docs := []flush.Document{{ID: "1", Index: "logs-a-b", Source: []byte(`{}`)}}
+	for range 2 {
+		_, err = sink.Send(t.Context(), docs)
+		if re := requestError(t, nil, err); !re.Parked() {
+			t.Errorf("before the upgrade: %v", err)
+		}
+	}
+	version.Store("8.15.0")
+	if _, err := sink.Send(t.Context(), docs); err != nil {
+		t.Errorf("after the upgrade: %v", err)
 	}
 }

@@ -342,7 +342,8 @@ func (p *Probe) makeScratch(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	settings := map[string]any{"number_of_shards": 1, "number_of_replicas": 0, "hidden": true}
+	// Templates must not lead its documents, which are real ones, through a pipeline into another index.
+	settings := map[string]any{"number_of_shards": 1, "number_of_replicas": 0, "hidden": true, "default_pipeline": "_none", "final_pipeline": "_none"}
 	for k, v := range t.keep {
 		settings[k] = v
 	}
