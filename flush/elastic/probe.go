@@ -320,7 +320,7 @@ func (p *Probe) tryScratch(ctx context.Context, index string, t *target, docs []
 
 // send is Sink.Send, which halves what is too large.
 func (p *Probe) send(ctx context.Context, docs []flush.Document) ([]flush.Outcome, error) {
-	got, err := p.sink.Send(ctx, docs)
+	got, err := p.sink.send(ctx, docs, false) // a scratch index is no data stream
 	var failed *flush.RequestError
 	if err == nil || !errors.As(err, &failed) || !failed.Split() {
 		return got, err

@@ -82,6 +82,11 @@ func (s *Sink) Close() error {
 // Send makes one bulk request of docs and returns what became of each, in their order, or a
 // *flush.RequestError. It returns promptly when ctx ends; nothing is known of the documents then.
 func (s *Sink) Send(ctx context.Context, docs []flush.Document) ([]flush.Outcome, error) {
+	return s.send(ctx, docs, s.requireDataStream)
+}
+
+// send is Send; dataStreams says that nothing but data streams may take the documents.
+func (s *Sink) send(ctx context.Context, docs []flush.Document, dataStreams bool) ([]flush.Outcome, error) {
 	if len(docs) == 0 {
 		return nil, nil
 	}
@@ -99,7 +104,7 @@ func (s *Sink) Send(ctx context.Context, docs []flush.Document) ([]flush.Outcome
 	defer b.release() // before sc.put: a connection may still be reading
 	requestCtx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	res, n, f := s.do(ctx, requestCtx, s.bulkRequest(b, compression))
+	res, n, f := s.do(ctx, requestCtx, bulkRequest(b, compression, dataStreams))
 	if f != nil {
 		return nil, f.RequestError
 	}
@@ -140,9 +145,9 @@ func (s *Sink) withoutZstd(e *flush.RequestError, used Compression) *flush.Reque
 	return e
 }
 
-func (s *Sink) bulkRequest(b *bulk, compression Compression) request {
+func bulkRequest(b *bulk, compression Compression, dataStreams bool) request {
 	r := request{method: http.MethodPost, path: "/_bulk", query: bulkQuery, header: bulkHeaders[compression], bulk: b}
-	if s.requireDataStream {
+	if dataStreams {
 		r.query = strictBulkQuery
 	}
 	return r
