@@ -25,7 +25,6 @@ type cursor struct {
 	f        *Flusher
 	source   Source
 	position wal.Offset    // up to which every record was handed over; guarded by Flusher.mu
-	ended    bool          // the log has ended; guarded by Flusher.mu
 	lanes    []*lane       // guarded by Flusher.mu
 	room     chan struct{} // a lane may have room
 
@@ -144,9 +143,10 @@ func (c *cursor) handOver(ctx context.Context, rec *wal.Record) (ended bool, err
 	}
 }
 
-// laneOf returns the lane that settles a record. What nobody can tell the stream of (damage, a stream that was not
-// declared) is for the first lane: every lane's checkpoint is behind it until one has settled it, and
-// its letter is put once, by its key. nil when the lane has settled the record before. Caller holds Flusher.mu.
+// laneOf returns the lane that settles a record; nil when the lane has settled it before, or reads on its own. What nobody can tell the
+// stream of (damage, a stream that was not declared) is for the first lane, whose checkpoint stays behind it until its letter is
+// durable, while those of the others pass it. A lane that is still behind it meets it again: letters are put once, by their keys.
+// Caller holds Flusher.mu.
 func (c *cursor) laneOf(rec *wal.Record) *lane {
 	if rec.Flags&wal.FlagDamaged != 0 {
 		return c.lanes[0]
@@ -186,13 +186,8 @@ func (f *Flusher) join(c *cursor) bool {
 		l.cursor = o
 	}
 	o.lanes = append(slices.Clone(o.lanes), c.lanes...)
-	f.drop(c)
-	return true
-}
-
-// drop forgets a cursor. Caller holds Flusher.mu.
-func (f *Flusher) drop(c *cursor) {
 	f.cursors = slices.DeleteFunc(f.cursors, func(x *cursor) bool { return x == c })
+	return true
 }
 
 // end seals what is open: the log has no more. The cursor keeps its lanes, which say by its position how far they are.
@@ -202,7 +197,6 @@ func (c *cursor) end() {
 	for _, l := range c.lanes {
 		l.seal()
 	}
-	c.ended = true
 }
 
 // startLinger makes sure that reading is interrupted when the lane's open batch has lingered. Caller holds Flusher.mu.

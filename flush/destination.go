@@ -2,106 +2,13 @@ package flush
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"sync"
+	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 )
-
-// State says how a destination, or a stream's own index, takes documents.
-type State string
-
-// The states.
-const (
-	StateOK        State = "ok"
-	StateSlow      State = "slow"      // answers take much longer than they used to
-	StateRejecting State = "rejecting" // it says that it has too much to do
-	StateDown      State = "down"      // no answer, or none that says what became of the documents
-	StateParked    State = "parked"    // nothing is taken until an operator acts; it is asked now and then
-)
-
-// States lists all states, for metrics.
-var States = []State{StateOK, StateSlow, StateRejecting, StateDown, StateParked}
-
-// standing is a state with its history. Safe for concurrent use.
-type standing struct {
-	logger *slog.Logger // says of what
-
-	mu    sync.Mutex
-	state State
-	since time.Time
-	last  time.Time // when something that is not ok was seen last
-	why   string
-	tries int // failures since
-}
-
-// begin makes the state ok.
-func (s *standing) begin(logger *slog.Logger) {
-	s.logger, s.state, s.since = logger, StateOK, time.Now().UTC()
-}
-
-// settleTime is how long rejecting and slow last after the last sign of them: they come and go from request to request,
-// and one line in the log says it.
-const settleTime = 10 * time.Second
-
-// become notes what a request told. A line is logged when the state changes.
-func (s *standing) become(state State, why string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now().UTC()
-	if state == StateOK && (s.state == StateRejecting || s.state == StateSlow) && now.Sub(s.last) < settleTime {
-		return
-	}
-	if state == StateSlow && s.state == StateRejecting {
-		return // says more
-	}
-	if state != StateOK {
-		s.last, s.why = now, why
-		s.tries++
-	}
-	if state == s.state {
-		return
-	}
-	was, lasted := s.state, now.Sub(s.since).Round(time.Millisecond)
-	s.state, s.since = state, now
-	switch state {
-	case StateOK:
-		s.logger.Info("takes documents again", "was", was, "for", lasted, "attempts", s.tries, "why", s.why)
-		s.tries = 0
-	case StateParked:
-		s.logger.Error("takes nothing until somebody acts; it is asked now and then, nothing is lost, and other streams go on", "why", why)
-	case StateSlow:
-		s.logger.Info("answers take long; fewer requests at a time", "why", why)
-	default:
-		s.logger.Warn("does not take documents; they are sent again until it does", "state", state, "error", why)
-	}
-}
-
-// Condition is a state for people: since when, and why where it is not ok.
-type Condition struct {
-	State    State     `json:"state"`
-	Since    time.Time `json:"since,omitzero"`
-	Last     time.Time `json:"last,omitzero"` // when it was seen last
-	Why      string    `json:"why,omitempty"`
-	Attempts int       `json:"attempts,omitempty"` // that failed since
-}
-
-func (s *standing) condition() Condition {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if (s.state == StateRejecting || s.state == StateSlow) && time.Since(s.last) >= settleTime {
-		return Condition{State: StateOK, Since: s.last.Add(settleTime)} // nothing was sent since that would have said so
-	}
-	c := Condition{State: s.state, Since: s.since}
-	if s.state != StateOK {
-		c.Last, c.Why, c.Attempts = s.last, s.why, s.tries
-	}
-	return c
-}
 
 // destination is a sink with what is known of how it takes documents. Streams with the same sink share it.
 type destination struct {
@@ -166,8 +73,7 @@ func (d *destination) send(ctx context.Context, probe bool, docs []Document) ([]
 	r.full = r.bytes >= d.fullSize
 	d.metrics.bulk(r.took, len(docs))
 	if ctx.Err() != nil {
-		d.limiter.release(time.Now(), r)
-		d.gate.giveUp(probe)
+		d.cancel(probe) // what it would have said is not known
 		return nil, ctx.Err()
 	}
 	d.learn(r, outcomes, err, probe)
@@ -176,43 +82,33 @@ func (d *destination) send(ctx context.Context, probe bool, docs []Document) ([]
 
 // learn draws the conclusions of one answer.
 func (d *destination) learn(r reply, outcomes []Outcome, err error, probe bool) {
-	var re *RequestError
-	errors.As(err, &re)
+	re := asRequestError(err)
 	taken := d.count(outcomes)
 	r.full = r.full && 2*taken > len(outcomes) // a refusal is quick, and tells nothing of how long storing takes
-	rejected := d.nothingTaken(outcomes, r.sent)
-	r.rejected = err != nil && (re == nil || !re.Split()) || rejected != nil || firstOf(outcomes, isBusy) != nil
+	refused := d.nothingTaken(outcomes, r.sent)
+	r.rejected = re != nil && !re.Split() || refused != nil || firstOf(outcomes, isBusy) != nil
 	slow := d.limiter.release(time.Now(), r)
 	switch {
-	case err != nil && re != nil && re.Split():
-		if d.gate.open(probe) { // it answers, and says what is wrong
-			d.standing.become(StateOK, "")
-		}
-	case err != nil && re != nil && re.Parked():
+	case re != nil && re.Parked():
 		d.gate.close(d.parks, probe, 0)
 		d.standing.become(StateParked, err.Error())
-	case err != nil && re != nil:
+	case re != nil && !re.Split():
 		d.gate.close(d.retries, probe, re.RetryAfter)
-		state := StateDown
-		if re.Status == 429 {
-			state = StateRejecting
-		}
-		d.standing.become(state, err.Error())
-	case err != nil:
+		d.standing.become(refusing(re.Status), err.Error())
+	case refused != nil:
 		d.gate.close(d.retries, probe, 0)
-		d.standing.become(StateDown, err.Error())
-	case rejected != nil:
-		d.gate.close(d.retries, probe, 0)
-		state := StateDown
-		if isBusy(rejected) {
-			state = StateRejecting
-		}
-		d.standing.become(state, rejected.describe())
-	default:
-		if d.gate.open(probe) {
-			d.answered(outcomes, slow, r.took)
-		}
+		d.standing.become(refusing(refused.Status), refused.describe())
+	case d.gate.open(probe): // also where it refuses what a request holds: it answers
+		d.answered(outcomes, slow, r.took)
 	}
+}
+
+// refusing is the state of a destination that takes nothing for now.
+func refusing(status int) State {
+	if status == http.StatusTooManyRequests {
+		return StateRejecting
+	}
+	return StateDown
 }
 
 // answered notes the state that a request tells of which went through, in parts at least.
@@ -233,7 +129,7 @@ func (d *destination) parked() bool { return d.standing.condition().State == Sta
 func isRetry(o *Outcome) bool { return o.Verdict == Retry }
 
 // isBusy reports whether the destination had too much to do for a document.
-func isBusy(o *Outcome) bool { return o.Verdict == Retry && o.Status == 429 }
+func isBusy(o *Outcome) bool { return o.Verdict == Retry && o.Status == http.StatusTooManyRequests }
 
 // firstOf returns the first outcome of a kind; nil when there is none.
 func firstOf(outcomes []Outcome, is func(*Outcome) bool) *Outcome {

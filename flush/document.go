@@ -82,6 +82,18 @@ const (
 	OpIndex Op = "index"
 )
 
+// Fitting returns how many of n documents go into one request: as many as have no more than the given bytes and number, and at
+// least one. size gives the bytes of each.
+func Fitting(n int, size func(i int) int, bytes, documents int) int {
+	sum := 0
+	for i := range n {
+		if sum += size(i); i > 0 && (sum > bytes || i >= documents) {
+			return i
+		}
+	}
+	return n
+}
+
 // Document is what goes to the destination: one of the things that a transform made of an event.
 // A Transformer sets Source and, where the script chose them, Index, ID, Pipeline and Routing;
 // the flusher fills in the rest.

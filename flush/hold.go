@@ -31,6 +31,7 @@ type heldDocument struct {
 	attempts int
 }
 
+// bytes is what the document takes of memory, as far as that is its own.
 func (h *heldDocument) bytes() int64 {
 	n := int(unsafe.Sizeof(*h)) + len(h.doc.ID) + len(h.doc.Index) + len(h.outcome.Reason) + len(h.rec.Payload)
 	if !isUntouched(&h.rec, &h.doc) {
@@ -52,16 +53,14 @@ func (l *lane) holdBack(b *batch, docs []Document, attempts int, o *Outcome) (re
 	defer h.mu.Unlock()
 	for i := range docs {
 		held := newHeldDocument(b.record(docs[i].Key.Offset), &docs[i], attempts, o)
-		held.size = held.bytes()
-		size := held.size
-		if h.bytes+size > l.f.holdBytes && len(h.docs) > 0 {
+		if h.bytes+held.size > l.f.holdBytes && len(h.docs) > 0 {
 			rest = append(rest, docs[i])
 			continue
 		}
 		held.flight = b.flight
 		l.tracker.hold(b.flight, 1)
 		h.docs = append(h.docs, held)
-		h.bytes += size
+		h.bytes += held.size
 	}
 	if !h.serving && len(h.docs) > 0 {
 		h.serving = true
@@ -70,6 +69,7 @@ func (l *lane) holdBack(b *batch, docs []Document, attempts int, o *Outcome) (re
 	return rest
 }
 
+// newHeldDocument copies what the batch will use again.
 func newHeldDocument(rec *wal.Record, d *Document, attempts int, o *Outcome) *heldDocument {
 	h := &heldDocument{doc: *d, rec: *rec, outcome: *o, since: time.Now(), attempts: attempts}
 	h.rec.Payload = append([]byte(nil), rec.Payload...)
@@ -78,6 +78,7 @@ func newHeldDocument(rec *wal.Record, d *Document, attempts int, o *Outcome) *he
 	} else {
 		h.doc.Source = append([]byte(nil), d.Source...)
 	}
+	h.size = h.bytes()
 	return h
 }
 
@@ -151,7 +152,7 @@ func (l *lane) sendHeld(ctx context.Context, docs []*heldDocument) (went bool, e
 	for len(docs) > 0 {
 		n := 1
 		if docs[0].outcome.Verdict != Blocked || went {
-			n = l.heldRequest(docs)
+			n = Fitting(len(docs), func(i int) int { return len(docs[i].doc.Source) }, l.f.opts.BatchBytes, l.f.opts.BatchEvents)
 		}
 		ended, answered, err := l.tryHeld(ctx, docs[:n])
 		if err != nil {
@@ -166,16 +167,6 @@ func (l *lane) sendHeld(ctx context.Context, docs []*heldDocument) (went bool, e
 	return went, nil
 }
 
-func (l *lane) heldRequest(docs []*heldDocument) int {
-	bytes := 0
-	for i, d := range docs {
-		if bytes += len(d.doc.Source); i > 0 && (bytes > l.f.opts.BatchBytes || i >= l.f.opts.BatchEvents) {
-			return i
-		}
-	}
-	return len(docs)
-}
-
 // tryHeld sends held documents once. It returns how many of them are at the end of their way, and whether there was an answer.
 func (l *lane) tryHeld(ctx context.Context, docs []*heldDocument) (ended int, answered bool, err error) {
 	request := make([]Document, len(docs))
@@ -187,25 +178,27 @@ func (l *lane) tryHeld(ctx context.Context, docs []*heldDocument) (ended int, an
 		return 0, false, err
 	}
 	outcomes, err := l.dest.send(ctx, turn, request)
+	re := asRequestError(err)
 	switch {
 	case ctx.Err() != nil:
 		return 0, false, ctx.Err()
-	case isSplit(err) && len(docs) > 1:
+	case re.Split() && len(docs) > 1:
 		first, _, err := l.tryHeld(ctx, docs[:len(docs)/2])
 		if err != nil {
 			return 0, false, err
 		}
 		second, answered, err := l.tryHeld(ctx, docs[len(docs)/2:])
 		return first + second, answered, err
-	case isSplit(err):
-		return 1, true, l.settleHeld(ctx, docs, []Outcome{*refusal(err)})
-	case err != nil:
+	case re.Split():
+		return 1, true, l.settleHeld(ctx, docs, []Outcome{*refusal(re)})
+	case re != nil:
 		return 0, false, nil
 	}
 	var done []*heldDocument
 	var how []Outcome
 	for i, d := range docs {
 		d.attempts++
+		outcomes[i].Judge(l.stream.FailureStore, d.doc.Index)
 		if outcomes[i].mayHaveRaced() && !d.raced {
 			d.raced = true
 			outcomes[i].Verdict = Retry

@@ -1,6 +1,8 @@
 package flush
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,7 +15,7 @@ type Outcome struct {
 	Type    string // the destination's error type, e.g. document_parsing_exception
 	Reason  string // the destination's words; cut to a bounded length; "" for a Duplicate
 	// FailureStore is what a data stream's failure store had to do with the document: "" for nothing,
-	// "used" when the document is Delivered into the failure store instead of the stream itself,
+	// FailureStoreUsed when the document is Delivered into the failure store instead of the stream itself,
 	// "not_enabled" or "failed" when it could not go there either.
 	FailureStore string
 }
@@ -22,6 +24,19 @@ type Outcome struct {
 // same moment: it fits the mapping that is there now, or is refused again. Words: Elasticsearch 8.19 and 9.1, OpenSearch 2.19 and 3.8.
 func (o *Outcome) mayHaveRaced() bool {
 	return o.Verdict == Permanent && o.Status == 400 && o.Type == "illegal_argument_exception" && strings.HasPrefix(o.Reason, "mapper [")
+}
+
+// FailureStoreUsed in an Outcome says that the document is in the failure store, and not in the stream itself.
+const FailureStoreUsed = "used"
+
+// Judge applies a stream's policy to a document that is in a failure store: where it counts as a dead letter, the outcome is Permanent
+// and says so.
+func (o *Outcome) Judge(policy FailureStorePolicy, index string) {
+	if o.Verdict != Delivered || o.FailureStore != FailureStoreUsed || policy != FailureStoreDeadLetter {
+		return
+	}
+	o.Verdict, o.Type = Permanent, "failure_store"
+	o.Reason = cmp.Or(o.Reason, "the data stream "+index+" refused the document and its failure store took it; a replay after the cause is mended stores it in the stream too")
 }
 
 // describe says in one line what was answered.
@@ -41,8 +56,13 @@ type RequestError struct {
 }
 
 // Split reports that the request has to be halved and sent again in parts. A request of one document
-// that still is to be split cannot be delivered: that document is Permanent.
-func (e *RequestError) Split() bool { return e.Verdict == Split }
+// that still is to be split cannot be delivered: that document is Permanent. nil is no failure.
+func (e *RequestError) Split() bool { return e != nil && e.Verdict == Split }
+
+// Refusal is what such a request says of a document that was alone in it.
+func (e *RequestError) Refusal() Outcome {
+	return Outcome{Verdict: Permanent, Status: e.Status, Type: e.Type, Reason: e.Error()}
+}
 
 // Parked reports that nothing will change until somebody acts: credentials, TLS, wrong product.
 func (e *RequestError) Parked() bool { return e.Verdict == Park }
@@ -52,6 +72,17 @@ func (e *RequestError) Error() string {
 }
 
 func (e *RequestError) Unwrap() error { return e.Err }
+
+// asRequestError returns err as what it says of a request; nil for none. What a sink says in its own words is a failure that may pass.
+func asRequestError(err error) *RequestError {
+	if err == nil {
+		return nil
+	}
+	if re, ok := errors.AsType[*RequestError](err); ok {
+		return re
+	}
+	return &RequestError{Cause: "other", Err: err}
+}
 
 // TransformError says why a transform made no documents of an event.
 type TransformError struct {
