@@ -2,6 +2,7 @@ package deadletter
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -62,7 +63,7 @@ func visit(v any, rest string, steps []hop, all *[]place) {
 	}
 	switch v := v.(type) {
 	case map[string]any:
-		for _, key := range sortedKeys(v) {
+		for _, key := range slices.Sorted(maps.Keys(v)) {
 			below := append(slices.Clone(steps), hop{key: key})
 			switch {
 			case key == rest:
@@ -85,20 +86,11 @@ func visit(v any, rest string, steps []hop, all *[]place) {
 	}
 }
 
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 // locateName finds the first key that no server maps: empty, blank, or with nothing between dots.
 func locateName(v any, steps []hop) (place, bool) {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, key := range sortedKeys(v) {
+		for _, key := range slices.Sorted(maps.Keys(v)) {
 			below := append(slices.Clone(steps), hop{key: key})
 			if badName(key) {
 				return place{steps: below, value: v[key], found: true}, true

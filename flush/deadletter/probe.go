@@ -39,12 +39,9 @@ func (p *replay) foresee(ctx context.Context, items []*item) error {
 		}
 	}
 	for _, sink := range sinks {
-		for docs := bySink[sink]; len(docs) > 0; {
-			n := requestSize(docs)
-			if err := p.try(ctx, sink, docs[:n]); err != nil {
-				return err
-			}
-			docs = docs[n:]
+		err := inRequests(bySink[sink], func(docs []sending) error { return p.try(ctx, sink, docs) })
+		if err != nil {
+			return err
 		}
 	}
 	for _, it := range items {
@@ -88,11 +85,10 @@ func (p *replay) try(ctx context.Context, sink flush.Sink, docs []sending) error
 // foreseen takes what the destination would say of one document. What it cannot say now, it may say later.
 func (p *replay) foreseen(d sending, o *flush.Outcome) {
 	it := d.it
+	o.Judge(it.stream.FailureStore, d.document().Index)
 	switch {
 	case o.Verdict == flush.Retry:
 		it.unsure = true
-	case o.Verdict == flush.Delivered && o.FailureStore == failureStoreUsed && it.stream.FailureStore == flush.FailureStoreDeadLetter:
-		it.refused(d.document(), &flush.Outcome{Status: o.Status, Type: "failure_store", Reason: o.Reason})
 	case o.Verdict != flush.Delivered && o.Verdict != flush.Duplicate:
 		it.refused(d.document(), o)
 	}

@@ -32,9 +32,6 @@ type Stream struct {
 	FailureStore flush.FailureStorePolicy
 }
 
-// failureStoreUsed is what an outcome says of a document that went there.
-const failureStoreUsed = "used"
-
 // Replayer feeds letters of a store back through delivery. Fields without a stated default are required.
 type Replayer struct {
 	Store   *Store

@@ -41,26 +41,24 @@ func (p *replay) deliver(ctx context.Context, items []*item) error {
 		}
 	}
 	for _, name := range names {
-		for docs := byStream[name]; len(docs) > 0; {
-			n := requestSize(docs)
-			if err := p.deliverRequest(ctx, docs[:n]); err != nil {
-				return err
-			}
-			docs = docs[n:]
+		err := inRequests(byStream[name], func(docs []sending) error { return p.deliverRequest(ctx, docs) })
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func requestSize(docs []sending) int {
-	bytes := 0
-	for i := range docs {
-		bytes += len(docs[i].document().Source)
-		if i > 0 && (bytes > requestBytes || i >= requestDocuments) {
-			return i
+// inRequests calls do for as many of the documents at a time as go into one request, until it fails.
+func inRequests(docs []sending, do func([]sending) error) error {
+	for len(docs) > 0 {
+		n := flush.Fitting(len(docs), func(i int) int { return len(docs[i].document().Source) }, requestBytes, requestDocuments)
+		if err := do(docs[:n]); err != nil {
+			return err
 		}
+		docs = docs[n:]
 	}
-	return len(docs)
+	return nil
 }
 
 // deliverRequest sends documents of one stream. Those that may be stored later are sent again alone, with the same bytes, after
@@ -149,10 +147,8 @@ func (p *replay) requestFailed(ctx context.Context, docs []sending, err error) (
 		return docs, why, nil
 	}
 	if len(docs) == 1 {
-		refused := flush.Outcome{Verdict: flush.Permanent, Status: request.Status, Type: request.Type, Reason: err.Error()}
-		if refused.Type == "" {
-			refused.Type = request.Cause
-		}
+		refused := request.Refusal()
+		refused.Type = cmp.Or(refused.Type, request.Cause)
 		p.settleDocument(docs[0], &refused)
 		return nil, why, nil
 	}
@@ -173,14 +169,13 @@ func (p *replay) requestFailed(ctx context.Context, docs []sending, err error) (
 // counts as delivered: any other verdict, also one that this code does not know, leaves the letter.
 func (p *replay) settleDocument(d sending, o *flush.Outcome) {
 	it := d.it
-	switch {
-	case o.Verdict == flush.Delivered && o.FailureStore == failureStoreUsed:
+	kept := o.Verdict == flush.Delivered && o.FailureStore == flush.FailureStoreUsed
+	if kept {
 		p.summary.FailureStore++
-		if it.stream.FailureStore == flush.FailureStoreDeadLetter {
-			why := flush.Outcome{Status: o.Status, Type: "failure_store", Reason: cmp.Or(o.Reason,
-				"the data stream refused the document and its failure store took it; a replay after the cause is mended stores it in the stream too")}
-			it.refused(d.document(), &why)
-		}
+	}
+	o.Judge(it.stream.FailureStore, d.document().Index)
+	switch {
+	case o.Verdict == flush.Delivered && kept:
 	case o.Verdict == flush.Delivered:
 		p.summary.Documents++
 	case o.Verdict == flush.Duplicate:
