@@ -109,7 +109,7 @@ func Check(path string, opts Options) error {
 	if err != nil {
 		return err
 	}
-	return s.selfTest()
+	return s.SelfTest()
 }
 
 // Version names the script.

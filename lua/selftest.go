@@ -64,8 +64,8 @@ func (s *Script) runTest(name string) (TestResult, error) {
 	return result, nil
 }
 
-// selfTest is RunTests with one error for all that failed.
-func (s *Script) selfTest() error {
+// SelfTest is RunTests with one error for all that failed.
+func (s *Script) SelfTest() error {
 	results, err := s.RunTests()
 	if err != nil {
 		return fmt.Errorf("run tests of %s: %w", s.prog.name, err)

@@ -58,7 +58,7 @@ func (t *Transformer) load() error {
 	}
 	script, err := Compile(t.opts.Script, source, t.opts)
 	if err == nil {
-		err = script.selfTest()
+		err = script.SelfTest()
 	}
 	if err != nil {
 		return err

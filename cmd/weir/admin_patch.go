@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"path/filepath"
-	"strings"
 
 	"github.com/weirlog/weir/flush"
 	"github.com/weirlog/weir/lua"
@@ -47,18 +45,8 @@ func (a *admin) compilePatch(name, source string) (flush.Transformer, error) {
 	if err != nil {
 		return nil, refuse("%s", err)
 	}
-	tests, err := script.RunTests()
-	if err != nil {
+	if err := script.SelfTest(); err != nil {
 		return nil, refuse("%s", err)
-	}
-	var failed []string
-	for _, r := range tests {
-		if !r.Passed() {
-			failed = append(failed, fmt.Sprintf("%s: %s", r.Name, r.Message))
-		}
-	}
-	if len(failed) > 0 {
-		return nil, refuse("%s: %s", lua.ErrTestsFailed, strings.Join(failed, "; "))
 	}
 	return patchScript{script}, nil
 }
