@@ -3,6 +3,7 @@ package elastic
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,6 +14,7 @@ import (
 // reply is what a server says to one request that is not about documents.
 type reply struct {
 	status int
+	header http.Header
 	body   []byte
 }
 
@@ -29,41 +31,47 @@ func (a reply) lacks() bool {
 	return a.status == http.StatusBadRequest && typ == "" && strings.HasPrefix(reason, "no handler found")
 }
 
-// call makes a request that any node may answer. body is sent as JSON unless it is nil. An error is a *flush.RequestError and means that
-// there was no answer, or none of a search server.
-func (s *Sink) call(ctx context.Context, method, path string, body any) (reply, error) {
-	return s.callQuery(ctx, method, path, "", body)
-}
-
-// callQuery is call with a query, "?a=b" or "".
-func (s *Sink) callQuery(ctx context.Context, method, path, query string, body any) (reply, error) {
-	values, err := url.ParseQuery(strings.TrimPrefix(query, "?"))
-	if err != nil {
-		return reply{}, &flush.RequestError{Cause: causeEncode, Err: err}
-	}
-	r := request{method: method, path: path, query: values, header: http.Header{"Accept": {"application/json"}}}
+// exchange makes a request that any node may answer, and returns what it answers, whatever that is, up to most bytes of it. query
+// and body may be nil. An error is a *flush.RequestError and means that there was no answer.
+func (s *Sink) exchange(ctx context.Context, method, path string, query url.Values, body []byte, most int64) (reply, *node, error) {
+	r := request{method: method, path: path, query: query, text: body, header: http.Header{"Accept": {"application/json"}}}
 	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return reply{}, &flush.RequestError{Cause: causeEncode, Err: err}
-		}
-		r.text = text
 		r.header["Content-Type"] = []string{"application/json"}
 	}
 	requestCtx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	res, n, f := s.do(ctx, requestCtx, r)
 	if f != nil {
-		return reply{}, s.advise(f.RequestError)
+		return reply{}, nil, s.advise(f.RequestError)
 	}
 	defer res.Body.Close()
-	a := reply{res.StatusCode, readSome(res.Body)}
+	text, err := io.ReadAll(io.LimitReader(res.Body, most))
+	if err != nil {
+		return reply{}, nil, s.connectionError(ctx, err)
+	}
+	return reply{res.StatusCode, res.Header, text}, n, nil
+}
+
+// call is exchange for questions that a search server answers: an answer of somebody else, or of a node that is not well, is a
+// *flush.RequestError too. body is sent as JSON unless it is nil.
+func (s *Sink) call(ctx context.Context, method, path string, query url.Values, body any) (reply, error) {
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return reply{}, &flush.RequestError{Cause: causeEncode, Err: err}
+		}
+	}
+	a, n, err := s.exchange(ctx, method, path, query, text, maxErrorBody)
+	if err != nil {
+		return reply{}, err
+	}
 	var e *flush.RequestError
-	switch {
-	case !a.ok() && isNodeFault(s.statusError(a.status, res.Header, a.body)) && !a.lacks():
-		e = s.statusError(a.status, res.Header, a.body)
-	case a.status == http.StatusUnauthorized:
-		e = s.statusError(a.status, res.Header, a.body)
+	if !a.ok() {
+		refused := s.statusError(a.status, a.header, a.body)
+		if a.status == http.StatusUnauthorized || isNodeFault(refused) && !a.lacks() {
+			e = refused
+		}
 	}
 	if e = s.answered(n, e); e != nil {
 		return reply{}, s.advise(e)
@@ -73,7 +81,7 @@ func (s *Sink) callQuery(ctx context.Context, method, path, query string, body a
 
 // IsDataStream reports whether a name is that of a data stream, and whether the server said so at all.
 func (s *Sink) IsDataStream(ctx context.Context, name string) (yes, known bool) {
-	a, err := s.call(ctx, http.MethodGet, "/_data_stream/"+name, nil)
+	a, err := s.call(ctx, http.MethodGet, "/_data_stream/"+name, nil, nil)
 	switch {
 	case err != nil:
 		return false, false
@@ -90,7 +98,7 @@ func (s *Sink) MissingPrivileges(ctx context.Context, index string, op flush.Op)
 	if op == flush.OpIndex {
 		need[0] = "index"
 	}
-	a, err := s.call(ctx, http.MethodPost, "/_security/user/_has_privileges", map[string]any{
+	a, err := s.call(ctx, http.MethodPost, "/_security/user/_has_privileges", nil, map[string]any{
 		"index": []any{map[string]any{"names": []string{index}, "privileges": need}},
 	})
 	var said struct {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -101,7 +102,7 @@ func (st *setup) target(ctx context.Context, target SetupTarget) error {
 	}
 	exists := false
 	if target.DataStream {
-		a, err := st.sink.call(ctx, http.MethodGet, "/_data_stream/"+target.Index, nil)
+		a, err := st.sink.call(ctx, http.MethodGet, "/_data_stream/"+target.Index, nil, nil)
 		if err != nil {
 			return err
 		}
@@ -143,7 +144,7 @@ func markerOf(body any) marker {
 type thing struct {
 	kind, name string
 	path       string         // of GET and PUT
-	query      string         // of PUT, "" for none
+	query      url.Values     // of PUT, nil for none
 	body       map[string]any // with the marker in it
 	want       marker
 	got        marker // of what is there
@@ -163,7 +164,10 @@ func (st *setup) put(ctx context.Context, t thing, why string) (SetupStep, error
 		}
 	}
 	var err error
-	step.Method, step.Path = http.MethodPut, t.path+t.query
+	step.Method, step.Path = http.MethodPut, t.path
+	if len(t.query) > 0 {
+		step.Path += "?" + t.query.Encode()
+	}
 	if t.body != nil {
 		if step.Body, err = json.Marshal(t.body); err != nil {
 			return step, &SetupError{step, err}
@@ -176,7 +180,7 @@ func (st *setup) put(ctx context.Context, t thing, why string) (SetupStep, error
 	if step.Body != nil {
 		body = step.Body
 	}
-	a, err := st.sink.callQuery(ctx, http.MethodPut, t.path, t.query, body)
+	a, err := st.sink.call(ctx, http.MethodPut, t.path, t.query, body)
 	switch {
 	case err != nil:
 		return step, err
@@ -226,7 +230,7 @@ func (c *cause) deepest() string {
 
 // look fetches what is there. why is "" unless it cannot be made at all.
 func (st *setup) look(ctx context.Context, path, lacking string) (a reply, why string, err error) {
-	a, err = st.sink.call(ctx, http.MethodGet, path, nil)
+	a, err = st.sink.call(ctx, http.MethodGet, path, nil, nil)
 	switch {
 	case err != nil:
 		return a, "", err

@@ -3,7 +3,8 @@ package elastic
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -79,7 +80,7 @@ func (st *setup) ism(ctx context.Context, target SetupTarget) (string, error) {
 	}
 	t.there = a.ok()
 	if t.there && json.Unmarshal(a.body, &there) == nil {
-		t.query = fmt.Sprintf("?if_seq_no=%d&if_primary_term=%d", there.SeqNo, there.Term)
+		t.query = url.Values{"if_seq_no": {strconv.FormatInt(there.SeqNo, 10)}, "if_primary_term": {strconv.FormatInt(there.Term, 10)}}
 		if hash, ok := strings.CutPrefix(there.Policy.Description, ismDescription); ok {
 			t.got = marker{By: managedBy, Hash: hash}
 		}
