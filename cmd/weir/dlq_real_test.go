@@ -2,11 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
-	"math/rand/v2"
-	"net/http"
-	"os"
 	"strings"
 	"testing"
 
@@ -16,29 +11,7 @@ import (
 // TestReal_RemediesMakeLettersDeliverable takes events that a real server refuses from the refusal over the proposal to delivery: each
 // proposal is tried in a dry run, which foretells it, and in a replay, which does it.
 func TestReal_RemediesMakeLettersDeliverable(t *testing.T) {
-	server := os.Getenv("WEIR_TEST_ES_URL")
-	if server == "" {
-		t.Skip("no real server: set WEIR_TEST_ES_URL to the URL of an Elasticsearch or OpenSearch that tests may write to")
-	}
-	call := func(method, path, body string) (int, string) {
-		t.Helper()
-		req, err := http.NewRequest(method, server+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Close = true
-		req.Header.Set("Content-Type", "application/json")
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		b, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res.StatusCode, string(b)
-	}
+	server := sharedServer(t)
 	const fields = `"properties":{"n":{"type":"long"},"by":{"type":"byte"},"d":{"type":"date"},"b":{"type":"boolean"},"ip":{"type":"ip"},"f":{"type":"float"},
 		"t":{"type":"text"},"kw":{"type":"keyword","ignore_above":100000},"o":{"properties":{"x":{"type":"long"}}},"al":{"type":"alias","path":"n"},
 		"items":{"properties":{"price":{"properties":{"eur":{"type":"float"}}}}},"odd":{"properties":{"a-b":{"type":"long"}}}}`
@@ -59,14 +32,11 @@ func TestReal_RemediesMakeLettersDeliverable(t *testing.T) {
 		"limit":  {settings: `,"index.mapping.total_fields.limit":3`, mapping: `"properties":{"@timestamp":{"type":"date"}}`, events: []string{`{"a1":1,"a2":1,"a3":1,"a4":1}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			index := fmt.Sprintf("weirtest-letters-%08x", rand.Uint32())
-			if status, body := call("PUT", "/"+index, `{"settings":{"number_of_replicas":0`+tc.settings+`},"mappings":{`+tc.mapping+`}}`); status != 200 {
-				t.Fatal(body)
-			}
-			defer call("DELETE", "/"+index, "")
-			defer call("DELETE", "/logs-rest-default", "")
-			defer call("DELETE", "/_data_stream/logs-rest-default", "")
-			s := startService(t, "WEIR_ELASTICSEARCH_ADDRESSES="+server, "WEIR_ELASTICSEARCH_INDEX="+index)
+			server := &realServer{T: t, url: server.url, password: server.password, prefix: server.prefix}
+			index := server.index("letters-"+name, tc.settings, tc.mapping)
+			server.gone("/logs-rest-default")
+			server.gone("/_data_stream/logs-rest-default")
+			s := startService(t, "WEIR_ELASTICSEARCH_ADDRESSES="+server.url, "WEIR_ELASTICSEARCH_INDEX="+index)
 			url := "http://" + s.service.ingest.Addrs()[0].String()
 			o := newOperator(s)
 			o.stdin = strings.NewReader(strings.Join(tc.events, "\n") + "\n")
@@ -101,8 +71,8 @@ func TestReal_RemediesMakeLettersDeliverable(t *testing.T) {
 					t.Errorf("%s, %q, mended by\n%s\n%d %s %s", key, g.Reason, g.Remedies[0].Lua, code, out, stderr)
 				}
 			}
-			if status, body := call("GET", "/weir-scratch-*", ""); status == 200 && strings.TrimSpace(body) != "{}" {
-				t.Errorf("left behind: %s", body)
+			if status, body, err := server.try("GET", "/weir-scratch-*", ""); err != nil || status == 200 && strings.TrimSpace(string(body)) != "{}" {
+				t.Errorf("left behind: %s, %v", body, err)
 			}
 		})
 	}

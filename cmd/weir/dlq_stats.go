@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/weirlog/weir/flush/deadletter"
@@ -99,9 +100,9 @@ func (a *app) printGroups(groups []deadletter.Group, output outputFormat) error 
 
 func (a *app) printGroup(g *deadletter.Group, width int) error {
 	var b strings.Builder
-	line := func(name, text string) {
-		if text != "" {
-			b.WriteString(indented(name, printable(text), width))
+	line := func(name, detail string) {
+		if detail != "" {
+			b.WriteString(indented(name, printable(detail), width))
 		}
 	}
 	line("reason", g.Reason)
@@ -129,23 +130,12 @@ func (a *app) printGroup(g *deadletter.Group, width int) error {
 const detailIndent = 11
 
 // indented writes a name and a text, wrapped between words to the width; 0 for no terminal, and then on one line.
-func indented(name, text string, width int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "  %-*s", detailIndent-2, name)
-	at := detailIndent
-	for i, word := range strings.Fields(text) {
-		if i > 0 && width > 0 && at+1+len([]rune(word)) > width {
-			b.WriteString("\n" + strings.Repeat(" ", detailIndent))
-			at = detailIndent
-		} else if i > 0 {
-			b.WriteByte(' ')
-			at++
-		}
-		b.WriteString(word)
-		at += len([]rune(word))
+func indented(name, detail string, width int) string {
+	detail = strings.Join(strings.Fields(detail), " ")
+	if room := width - detailIndent; room > 0 {
+		detail = strings.ReplaceAll(text.WrapSoft(detail, room), "\n", "\n"+strings.Repeat(" ", detailIndent))
 	}
-	b.WriteByte('\n')
-	return b.String()
+	return fmt.Sprintf("  %-*s%s\n", detailIndent-2, name, detail)
 }
 
 // since writes when something began, for people: the time of today, the day of the last week, else the date.
