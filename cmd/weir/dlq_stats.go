@@ -131,10 +131,14 @@ const detailIndent = 11
 
 // indented writes a name and a text, wrapped between words to the width; 0 for no terminal, and then on one line.
 func indented(name, detail string, width int) string {
-	detail = strings.Join(strings.Fields(detail), " ")
+	lines := []string{strings.Join(strings.Fields(detail), " ")}
 	if room := width - detailIndent; room > 0 {
-		detail = strings.ReplaceAll(text.WrapSoft(detail, room), "\n", "\n"+strings.Repeat(" ", detailIndent))
+		lines = strings.Split(text.WrapSoft(lines[0], room), "\n")
 	}
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ") // the library fills lines up
+	}
+	detail = strings.Join(lines, "\n"+strings.Repeat(" ", detailIndent))
 	return fmt.Sprintf("  %-*s%s\n", detailIndent-2, name, detail)
 }
 
