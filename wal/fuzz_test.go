@@ -80,6 +80,8 @@ func FuzzOpen(f *testing.F) {
 	f.Add(make([]byte, 80), uint16(0), byte(0), uint16(100), false)
 	f.Add(last, uint16(5), byte(0xff), uint16(300), true)
 	f.Add(sealed[:70], uint16(0), byte(0), uint16(200), false)
+	// No frame header of the first segment is left, and the segment that still says under which salt it was written is set aside.
+	f.Add([]byte("0"), uint16(61), byte('='), uint16(377), true)
 	f.Fuzz(func(t *testing.T, tail []byte, at uint16, xor byte, cut uint16, both bool) {
 		alter := func(b []byte) []byte {
 			b = bytes.Clone(b)

@@ -23,6 +23,9 @@ type layout struct {
 	clean bool       // the log was closed in order
 	torn  int64      // bytes behind the last whole group of the last kept segment
 	known Offset     // what the durable mark names; 0 where there is none
+	// keepSalt says that the last kept segment has no readable frame header: what proves its records is known from the
+	// segment behind it, whose place this life's first one takes.
+	keepSalt bool
 	// markDamage says why there is a mark and it cannot be read.
 	markDamage error
 }
@@ -145,7 +148,7 @@ func (lay *layout) fillUnknown(dir string) error {
 				return err
 			}
 			if s.gen = generationOf(b); !s.gen.known() {
-				s.gen = gen
+				s.gen, lay.keepSalt = gen, i == lay.keep-1
 			}
 			s.first = first
 			if i == 0 {
@@ -285,6 +288,9 @@ func (l *Log) settleEpoch(lay *layout) error {
 		return fmt.Errorf("make epoch: %w", err)
 	}
 	lay.gen.salt = binary.LittleEndian.Uint64(b[8:])
+	if last := lay.keep - 1; lay.keepSalt && lay.segs[last].gen.known() {
+		lay.gen.salt = lay.segs[last].gen.salt // or the next start could not tell its records from damage
+	}
 	if lay.gen.known() && !l.lostEnd && !l.opts.FreshEpoch {
 		return nil
 	}
