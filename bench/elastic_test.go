@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -38,7 +39,18 @@ func newFakeServer(t *testing.T, opts elastictest.Options) *fakeServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := httputil.NewSingleHostReverseProxy(behind)
+	behindProxy := httputil.NewSingleHostReverseProxy(behind)
+	// The body is whole before it is passed on. Otherwise the server behind may answer before the proxy has seen where the body ends;
+	// net/http closes the body then, the transport takes that for a failed request, and cuts the answer off.
+	proxy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		behindProxy.ServeHTTP(w, r)
+	})
 	mux := http.NewServeMux()
 	mux.Handle("/{$}", proxy)
 	mux.Handle("POST /_bulk", proxy)
