@@ -66,11 +66,12 @@ fuzz: ## run every fuzz target for FUZZTIME (5s)
 		list=$$($(GO) test -list '^Fuzz' $$pkg); \
 		for target in $$(echo "$$list" | grep '^Fuzz' || true); do \
 			echo "fuzz $$pkg $$target"; rm -f "$$log.failed"; \
-			{ $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $$pkg 2>&1 || touch "$$log.failed"; } | tee "$$log"; \
+			{ $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $$pkg 2>&1 || touch "$$log.failed"; } \
+				| tee "$$log" | grep --line-buffered -v FAIL || true; \
 			if [ ! -e "$$log.failed" ]; then continue; fi; \
 			if grep -q '^    context deadline exceeded' "$$log" && ! grep -Eq 'Failing input|panic:|_test.go:' "$$log"; then \
-				echo "nothing was found: Go before 1.27 may call the end of the time a failure (golang/go#75804)"; \
-			else exit 1; fi; \
+				echo "nothing was found: Go before 1.27 may take the end of the time for a failure (golang/go#75804)"; \
+			else cat "$$log"; exit 1; fi; \
 		done; \
 	done
 
