@@ -110,6 +110,44 @@ func TestOpen_BucketThatIsNoneAnyMore(t *testing.T) {
 	}
 }
 
+// TestVerifyPages_InlineBucketThatClaimsAPage: bbolt frees the page that an inline bucket names when it writes the bucket, and
+// nothing else ever looks at that name.
+func TestVerifyPages_InlineBucketThatClaimsAPage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "weir.db")
+	bolt, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := []byte("a-bucket-inline")
+	if err := bolt.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucket(name)
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte("key"), []byte("value"))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := bolt.Close(); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := verifyPages(bytes.NewReader(good), int64(len(good))); err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.LastIndex(good, name) + len(name) + bucketHeader
+	for bit := range 64 {
+		bad := bytes.Clone(good)
+		bad[at+bit/8] ^= 1 << (bit % 8)
+		if verifyPages(bytes.NewReader(bad), int64(len(bad))) == nil {
+			t.Errorf("bit %d of the page's number", bit)
+		}
+	}
+}
+
 // usedBytes lists the positions that are not zero and those around them: the rest of the file is empty space.
 func usedBytes(b []byte) []int {
 	var used []int

@@ -15,7 +15,7 @@ import (
 //	meta     magic 4 | version 4 | page size 4 | flags 4 | root 8 | sequence 8 | free list 8 | pages 8 | txid 8 | FNV-1a 8
 //	branch   pos 4 | key size 4 | page 8                      pos counts from the element's own first byte
 //	leaf     flags 4 | pos 4 | key size 4 | value size 4
-//	bucket   (value of a leaf element with flag 1) root page 8 | sequence 8 | an inline page when root is 0
+//	bucket   (value of a leaf element with flag 1) root page 8 | sequence 8 | an inline page, whose id is 0, when root is 0
 const (
 	pageHeader    = 16
 	elementSize   = 16
@@ -225,7 +225,7 @@ func (v *verifier) value(b []byte, at, keyLen, depth int) error {
 		return v.tree(root, nil, nil, depth+1, false)
 	}
 	inline := val[bucketHeader:]
-	if len(inline) < pageHeader || order.Uint16(inline[8:]) != flagLeaf {
+	if len(inline) < pageHeader || order.Uint16(inline[8:]) != flagLeaf || order.Uint64(inline) != 0 { // bbolt would free the page of that number
 		return fmt.Errorf("%w: inline bucket", errPages)
 	}
 	if depth > maxTreeDepth {
