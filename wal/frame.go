@@ -25,7 +25,7 @@ import (
 //	24  8  first       offset of the first record; of the next one to come when count is 0
 //	32  8  watermark   highest sequence that was durable when this frame was made
 //	40  8  epoch
-//	48  8  salt        random, of one life of the log (but see layout.keepSalt); shown nowhere
+//	48  8  salt        random, of one life of the log, but see layout.keepSalt; shown nowhere
 //	56  4  crc32c      of bytes 0 to 55
 //	60     records
 const (

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,8 +24,8 @@ type layout struct {
 	clean bool       // the log was closed in order
 	torn  int64      // bytes behind the last whole group of the last kept segment
 	known Offset     // what the durable mark names; 0 where there is none
-	// keepSalt says that the last kept segment has no readable frame header: what proves its records is known from the
-	// segment behind it, whose place this life's first one takes.
+	// keepSalt says that the last kept segment has no readable frame header: what proves its records may be known only from
+	// a segment behind it, which is set aside and whose place this life's first one takes.
 	keepSalt bool
 	// markDamage says why there is a mark and it cannot be read.
 	markDamage error
@@ -148,7 +149,8 @@ func (lay *layout) fillUnknown(dir string) error {
 				return err
 			}
 			if s.gen = generationOf(b); !s.gen.known() {
-				s.gen, lay.keepSalt = gen, i == lay.keep-1
+				s.gen = lay.provingGeneration(i, b, gen)
+				lay.keepSalt = lay.keepSalt || i == lay.keep-1
 			}
 			s.first = first
 			if i == 0 {
@@ -161,6 +163,23 @@ func (lay *layout) fillUnknown(dir string) error {
 		lay.gen = lay.segs[0].gen
 	}
 	return nil
+}
+
+// provingGeneration returns the generation under which segment i was written, of which b holds no frame header: that of its
+// follower or of a segment before it, whichever proves a record of it. Where none does, it is the follower's.
+func (lay *layout) provingGeneration(i int, b []byte, follower generation) generation {
+	gens := []generation{follower}
+	for j := i - 1; j >= 0; j-- {
+		if gen := lay.segs[j].gen; !slices.Contains(gens, gen) {
+			gens = append(gens, gen)
+		}
+	}
+	for _, gen := range gens {
+		if _, ok := findRecord(b, 0, gen, 1, math.MaxUint64, streamNames{}); ok && gen.known() {
+			return gen
+		}
+	}
+	return follower
 }
 
 // leastOffset returns the offset of the first record in b that proves itself; 1 when none does, because
@@ -219,8 +238,8 @@ func Open(dir string, opts Options) (*Log, error) {
 		return nil, errors.Join(fmt.Errorf("open log %s: %w", dir, err), l.mark.close())
 	}
 	l.mark.set(l.durable)
-	if l.newEpoch {
-		if err := l.storeEpoch(); err != nil {
+	if l.newEpoch || lay.keepSalt {
+		if err := l.storeGeneration(); err != nil {
 			return nil, errors.Join(fmt.Errorf("open log %s: %w", dir, err), l.lib.Close(), l.mark.close())
 		}
 	}
@@ -299,8 +318,8 @@ func (l *Log) settleEpoch(lay *layout) error {
 	return nil
 }
 
-// storeEpoch makes a new epoch durable before anything is said or kept under it, with an empty frame.
-func (l *Log) storeEpoch() error {
+// storeGeneration makes epoch and salt durable before anything is said or kept under them, with an empty frame.
+func (l *Log) storeGeneration() error {
 	if err := l.writeCleanMark(); err != nil {
 		return err
 	}

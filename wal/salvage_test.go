@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,15 +18,12 @@ import (
 // after a power cut: what the frames say has to do.
 func damageAfter(t *testing.T, l *life, change func(b []byte) []byte) *life {
 	t.Helper()
-	path := filepath.Join(l.dir, l.Segments()[0].Name)
+	name := l.Segments()[0].Name
 	if err := l.stop(); err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(os.WriteFile(path, change(b), 0o640), os.Remove(filepath.Join(l.dir, markName))); err != nil {
+	rewriteSegment(t, l.dir, name, change)
+	if err := os.Remove(filepath.Join(l.dir, markName)); err != nil {
 		t.Fatal(err)
 	}
 	return startLog(t, l.dir, Options{})
@@ -99,15 +97,10 @@ func TestReader_RecordInsideARejectedLine(t *testing.T) {
 // TestOpen_FirstHeaderOfTheOldestSegmentIsDamaged: what it holds must still be found without a checkpoint.
 func TestOpen_FirstHeaderOfTheOldestSegmentIsDamaged(t *testing.T) {
 	b := makeBroken(t, 20, true)
-	path := filepath.Join(b.dir, b.segs[0].Name)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data[20] ^= 1
-	if err := os.WriteFile(path, data, 0o640); err != nil {
-		t.Fatal(err)
-	}
+	rewriteSegment(t, b.dir, b.segs[0].Name, func(data []byte) []byte {
+		data[20] ^= 1
+		return data
+	})
 	s, err := OpenSnapshot(b.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -118,6 +111,94 @@ func TestOpen_FirstHeaderOfTheOldestSegmentIsDamaged(t *testing.T) {
 	}
 	l := startLog(t, b.dir, Options{})
 	wantPayloads(t, read(t, l, 0), b.want)
+}
+
+// TestOpen_NoFrameHeaderIsReadable: what proves the records of such a segment is the salt of its life, which another segment of
+// that life may still name. Where one does, all of them are read, at this start and at later ones.
+func TestOpen_NoFrameHeaderIsReadable(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		bad   []int // segments, of three, whose headers are all damaged
+		later bool  // a second life wrote behind them
+		torn  bool  // the third holds a part of a group, and is set aside
+	}{
+		{"its life goes on behind it", []int{1}, true, false},
+		{"it is the last one of its life", []int{2}, true, false},
+		{"it and the one before are the last ones of their life", []int{1, 2}, true, false},
+		{"the segment behind it is set aside", []int{1}, false, true},
+		{"the segment behind it is set aside, and no other names the salt", []int{0, 1}, false, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "wal")
+			l := startLog(t, dir, Options{SegmentBytes: 4096})
+			want := payloads(3, 5000)
+			for _, p := range want {
+				l.mustAppend(p)
+			}
+			if err := l.stop(); err != nil {
+				t.Fatal(err)
+			}
+			segs := l.Segments()
+			for _, name := range []string{segs[3].Name, markName} { // a clean mark, and what a power cut takes
+				if err := os.Remove(filepath.Join(dir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tc.later {
+				l = startLog(t, dir, Options{})
+				l.mustAppend("later")
+				want = append(want, "later")
+				if err := l.stop(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, i := range tc.bad {
+				rewriteSegment(t, dir, segs[i].Name, func(b []byte) []byte {
+					for f, ok := findFrame(b, 0, generation{}); ok; f, ok = findFrame(b, 0, generation{}) {
+						b[f.at+frameCheckedBytes] ^= 1
+					}
+					return b
+				})
+			}
+			if tc.torn {
+				want = want[:2]
+				rewriteSegment(t, dir, segs[2].Name, func(b []byte) []byte {
+					f, _ := findFrame(b, 0, generation{})
+					f.header.flags &^= flagGroupEnd
+					putFrameHeader(b[f.at:], &f.header)
+					return b
+				})
+			}
+			for start := range 3 {
+				l := startLog(t, dir, Options{})
+				var got []string
+				for _, r := range read(t, l, 0) {
+					if r.Flags&FlagDamaged == 0 {
+						got = append(got, string(r.Payload))
+					}
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("start %d reads %d of %d records", start+1, len(got), len(want))
+				}
+				if err := l.stop(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// rewriteSegment changes the bytes of a closed segment.
+func rewriteSegment(t *testing.T, dir, name string, change func(b []byte) []byte) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, change(b), 0o640); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestOpen_EndOfAnOlderSegmentIsCut: the last frame of a full segment lost its last bytes, and an empty
