@@ -10,8 +10,7 @@
 //	J3  Nothing panics, loops for ever or reads outside the input, whatever the input is. Text that is
 //	    not JSON gives ok == false where the function notices, and some part of the text where it does not.
 //	J4  Work is linear in the input and needs no stack in proportion to nesting.
-//	J5  Nothing allocates but the functions named Append..., and OneLine when it finds a line break,
-//	    when dst is too small.
+//	J5  Nothing allocates but the functions named Append..., when dst is too small.
 //
 // All functions are safe for concurrent use on bytes that nobody writes to. Iterators are not.
 //

@@ -1,7 +1,5 @@
 package rawjson
 
-import "bytes"
-
 // AppendMember appends obj to dst with one more member at its end; all other bytes are obj's own, white
 // space included. value is JSON text, key is not. When obj does not end as an object does, it is
 // appended as it is.
@@ -21,21 +19,4 @@ func AppendMember(dst, obj []byte, key string, value []byte) []byte {
 	dst = append(dst, ':')
 	dst = append(dst, value...)
 	return append(dst, obj[at:]...)
-}
-
-// OneLine returns doc without line breaks, for protocols in which a document is a line: it appends doc to
-// dst with every CR and LF replaced by a space. Valid JSON has them only between tokens, so the meaning
-// stays. A doc without any is returned itself and dst is not used.
-func OneLine(dst, doc []byte) []byte {
-	if bytes.IndexByte(doc, '\n') < 0 && bytes.IndexByte(doc, '\r') < 0 {
-		return doc
-	}
-	from := len(dst)
-	dst = append(dst, doc...)
-	for i, c := range dst[from:] {
-		if c == '\n' || c == '\r' {
-			dst[from+i] = ' '
-		}
-	}
-	return dst
 }

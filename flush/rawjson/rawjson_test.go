@@ -78,21 +78,6 @@ func TestIterators_FaultyInput(t *testing.T) {
 	}
 }
 
-func TestOneLine(t *testing.T) {
-	doc := []byte(`{"a":1}`)
-	if got := OneLine(nil, doc); &got[0] != &doc[0] {
-		t.Error("a document without line breaks was copied")
-	}
-	doc = []byte("{\r\n\"a\":1\n}")
-	got := OneLine([]byte("x"), doc)
-	if string(got) != `x{  "a":1 }` {
-		t.Errorf("got %q", got)
-	}
-	if string(doc) != "{\r\n\"a\":1\n}" {
-		t.Error("the document itself was changed")
-	}
-}
-
 func TestKindOf(t *testing.T) {
 	for in, want := range map[string]Kind{
 		`null`: Null, ` true`: Bool, `false`: Bool, `-1`: Number, `0`: Number, `9e9`: Number, "\n\"\"": String,
@@ -140,10 +125,6 @@ func FuzzLookup(f *testing.F) {
 		longer := AppendMember(nil, doc, key, []byte("[7]"))
 		if !json.Valid(longer) {
 			t.Fatalf("AppendMember(%q) = %q is not valid", doc, longer)
-		}
-		line := OneLine(nil, doc)
-		if !json.Valid(line) || bytes.ContainsAny(line, "\r\n") || len(line) != len(doc) {
-			t.Fatalf("OneLine(%q) = %q", doc, line)
 		}
 	})
 }
