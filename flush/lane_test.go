@@ -271,15 +271,20 @@ func chooser(n wal.Offset) funcTransformer {
 	}
 }
 
+// ofChosen answers o for what a chooser sent to its index, and takes everything else.
+func ofChosen(o Outcome) func(*Document) Outcome {
+	return func(d *Document) Outcome {
+		if d.Index == "logs-chosen" {
+			return o
+		}
+		return Outcome{Verdict: Delivered, Status: 201}
+	}
+}
+
 func TestFlusher_ChosenIndexBlocked_DoesNotHoldTheStreamUp(t *testing.T) {
 	for name, lifted := range map[string]bool{"for ever": false, "lifted in time": true} {
 		var trouble switchable
-		trouble.set(nil, func(d *Document) Outcome {
-			if d.Index == "logs-chosen" {
-				return blocked
-			}
-			return Outcome{Verdict: Delivered, Status: 201}
-		})
+		trouble.set(nil, ofChosen(blocked))
 		inBubble(t, func(r *rig) {
 			r.sink.answer = trouble.answer
 			r.opts.Streams["default"] = Stream{Sink: r.sink, Transformer: chooser(5), Route: Route{Index: "logs-test", AllowedIndices: []string{"logs-*"}}}

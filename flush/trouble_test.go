@@ -117,22 +117,14 @@ func TestFlusher_Refusals_TeachNoPace(t *testing.T) {
 // TestFlusher_Straggler_ThenBlocked: park_timeout begins when the index was found to be blocked.
 func TestFlusher_Straggler_ThenBlocked(t *testing.T) {
 	var trouble switchable
-	chosen := func(o Outcome) func(d *Document) Outcome {
-		return func(d *Document) Outcome {
-			if d.Index == "logs-chosen" {
-				return o
-			}
-			return Outcome{Verdict: Delivered, Status: 201}
-		}
-	}
-	trouble.set(nil, chosen(shardsAway))
+	trouble.set(nil, ofChosen(shardsAway))
 	inBubble(t, func(r *rig) {
 		r.sink.answer = trouble.answer
 		r.opts.Streams["default"] = Stream{Sink: r.sink, Transformer: chooser(7), Route: Route{Index: "logs-test", AllowedIndices: []string{"logs-*"}}}
 	}, func(b *bubble) {
 		b.append("default", 10)
 		time.Sleep(11 * time.Minute)
-		trouble.set(nil, chosen(blocked))
+		trouble.set(nil, ofChosen(blocked))
 		time.Sleep(5 * time.Minute)
 		if st := b.f.Status().Streams[0]; st.Held != 1 || b.letters.count() != 0 {
 			t.Errorf("after five minutes: %+v, %d letters", st, b.letters.count())
