@@ -2,6 +2,7 @@ package lua
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -195,5 +196,45 @@ function test_three() assert(count == nil) end
 	}
 	if got := sources(t, s, `{}`); got[0] != `{}` {
 		t.Error(got)
+	}
+}
+
+// TestDocs_Testing runs the tests that docs/lua.md shows, over the script that it shows.
+func TestDocs_Testing(t *testing.T) {
+	manual, err := os.ReadFile("../docs/lua.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, _ := luaBlocks(section(string(manual), "## The contract"))
+	_, tests := luaBlocks(section(string(manual), "## Testing"))
+	s := mustCompile(t, script+tests)
+	results, err := s.RunTests()
+	if err != nil || len(results) != 4 {
+		t.Fatalf("%+v %v", results, err)
+	}
+	if err := s.SelfTest(); err != nil {
+		t.Error(err)
+	}
+}
+
+// section is the text below a heading, up to the next one of its level.
+func section(text, heading string) string {
+	_, text, _ = strings.Cut(text, "\n"+heading+"\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	return text
+}
+
+// luaBlocks returns the first Lua of a text, and all of it.
+func luaBlocks(text string) (first, all string) {
+	for {
+		_, rest, ok := strings.Cut(text, "```lua\n")
+		if !ok {
+			return first, all
+		}
+		block, rest, _ := strings.Cut(rest, "```")
+		if first == "" {
+			first = block
+		}
+		all, text = all+block, rest
 	}
 }

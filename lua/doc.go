@@ -17,7 +17,8 @@
 //	    Tables and locals that the script made while it was loaded are shared by the events of one
 //	    state, which is made anew now and then, at any time (see worker.worn).
 //	L5  A script takes over only after it compiled, was loaded, defined transform and passed its own
-//	    test_* functions. An event is transformed by one version of the script, never by a mixture.
+//	    tests: functions and tables test_*, and the golden events beside its file. An event is transformed
+//	    by one version of the script, never by a mixture.
 //
 // # How the limits work
 //

@@ -1,7 +1,6 @@
 package lua
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -177,13 +176,13 @@ func decodeGolden(text []byte) ([]GoldenEvent, error) {
 }
 
 func decodeGoldenLine(line []byte) (e GoldenEvent, err error) {
-	dec := json.NewDecoder(bufio.NewReader(bytes.NewReader(line)))
+	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields() // a misspelt wish would hold always
 	if err := dec.Decode(&e); err != nil {
 		return e, err
 	}
-	if dec.More() {
-		return e, errors.New("there is more than one value")
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return e, errors.New("there is more behind the event")
 	}
 	e.Stream = orDefault(e.Stream)
 	return e, e.fault()

@@ -95,7 +95,8 @@ end
 
 		{"a line that is no JSON", "\n{", "transform.golden.ndjson: line 2: unexpected EOF"},
 		{"an unknown member", `{"event":{},"wnat":{"dropped":true}}`, `line 1: json: unknown field "wnat"`},
-		{"two values", `{"event":{},"want":{"dropped":true}} {}`, "line 1: there is more than one value"},
+		{"two values", `{"event":{},"want":{"dropped":true}} {}`, "line 1: there is more behind the event"},
+		{"a bracket too many", `{"event":{},"want":{"dropped":true}}}`, "line 1: there is more behind the event"},
 		{"no event", `{"want":{"dropped":true}}`, "line 1: it has no event"},
 		{"no result", `{"event":{},"want":{}}`, "line 1: want must be one of"},
 		{"two results", `{"event":{},"want":{"dropped":true,"documents":[{"source":{}}]}}`, "line 1: want must be one of"},
