@@ -238,3 +238,15 @@ func luaBlocks(text string) (first, all string) {
 		all, text = all+block, rest
 	}
 }
+
+func TestScript_Measured(t *testing.T) {
+	s := mustCompile(t, body(`for i = 1, event.n do event.x = i end`))
+	_, short, err := s.Measured(record(`{"n":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs, long, err := s.Measured(record(`{"n":5000}`))
+	if err != nil || string(docs[0].Source) != `{"n":5000,"x":5000}` || short.Time <= 0 || long.Time <= short.Time || long.Memory <= 0 {
+		t.Errorf("%s %+v %+v %v", docs[0].Source, short, long, err)
+	}
+}

@@ -214,7 +214,7 @@ func (r *luaRun) run(line *sourceEvent) *luaResult {
 	rec := &wal.Record{
 		Offset: wal.Offset(line.line), Epoch: luaEpoch, Flags: flags, Stream: r.stream, ReceivedAt: r.a.now().UTC(), Payload: event, Count: 1,
 	}
-	docs, usage, err := r.script.Transform(rec)
+	docs, usage, err := r.script.Measured(rec)
 	result.usage, result.TookMicros, result.Memory = usage, float64(usage.Time.Nanoseconds())/1000, usage.Memory
 	chosen := make([]string, len(docs))
 	for i := range docs {

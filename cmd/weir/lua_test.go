@@ -89,7 +89,7 @@ func TestLuaRun_LongLine(t *testing.T) {
 }
 
 func TestLuaRun_Summary(t *testing.T) {
-	script := writeScript(t, `function transform(e) if e.n == 150 then local s = 0 for i = 1, 200000 do s = s + i end end if e.n == 7 then error("odd\27[31m") end return e end`)
+	script := writeScript(t, `function transform(e) if e.n == 150 then local s = 0 for i = 1, 100000 do s = s + i end end if e.n == 7 then error("odd\27[31m") end return e end`)
 	var events strings.Builder
 	for n := range 200 {
 		fmt.Fprintf(&events, "{\"n\":%d}\n", n)
@@ -98,13 +98,13 @@ func TestLuaRun_Summary(t *testing.T) {
 		o.stdin = strings.NewReader(events.String() + "[1]\n")
 		return o.want(code, "", append([]string{"lua", "run", script}, args...)...)
 	}
-	o := &operator{newTestApp(t), t}
+	o := &operator{newTestApp(t, "WEIR_TRANSFORM_TIMEOUT=10s"), t}
 	out := run(o, exitFailed, "--summary")
 	lines := strings.Split(out, "\n")
 	if len(lines) != 10 || lines[0] != "201 events: 199 made documents, 0 dropped, 1 failed, 1 rejected" || !strings.HasPrefix(lines[4], "  line 151 ") || !strings.Contains(lines[4], "1 document to logs-weir-default") {
 		t.Errorf("summary:\n%s", out)
 	}
-	for i, want := range []string{"", `^time +p50 +[0-9.]+µs  p99 .*max .*slowest used .* % of transform.timeout of 100ms, `, `^memory +p50 .*largest used less than 0.1 % of transform.max_memory of 16 MiB$`, "^slowest$"} {
+	for i, want := range []string{"", `^time +p50 +[0-9.]+µs  p99 .*max .*slowest used .* % of transform.timeout of 10s, `, `^memory +p50 .*largest used less than 0.1 % of transform.max_memory of 16 MiB$`, "^slowest$"} {
 		if !regexp.MustCompile(want).MatchString(lines[i]) {
 			t.Errorf("line %q does not match %q", lines[i], want)
 		}
@@ -115,7 +115,7 @@ func TestLuaRun_Summary(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.Events != 201 || s.Documents != 199 || s.Rejected != 1 || len(s.Slowest) != slowestEvents || s.Slowest[0].Line != 151 || s.Time.Max != s.Slowest[0].TookMicros ||
-		s.Time.P50 <= 0 || s.Time.P50 > s.Time.P99 || s.Time.P99 > s.Time.Max || s.Time.Limit != 1e5 || s.Memory.Max < s.Memory.P50 || s.Clock == "" {
+		s.Time.P50 <= 0 || s.Time.P50 > s.Time.P99 || s.Time.P99 > s.Time.Max || s.Time.Limit != 1e7 || s.Memory.Max < s.Memory.P50 || s.Clock == "" {
 		t.Errorf("as JSON: %+v", s)
 	}
 	for i := 1; i < len(s.Slowest); i++ {
