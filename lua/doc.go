@@ -15,7 +15,8 @@
 //	    thrown away with its state.
 //	L4  An event sees no global that another event has assigned, and cannot change the libraries.
 //	    Tables and locals that the script made while it was loaded are shared by the events of one
-//	    state, which is made anew now and then, at any time (see worker.worn).
+//	    Lua state, which is made anew now and then, at any time (see worker.worn). What the script keeps in
+//	    its table state outlives that; an event that fails has changed nothing in it (state.go).
 //	L5  A script takes over only after it compiled, was loaded, defined transform and passed its own
 //	    test_* functions. An event is transformed by one version of the script, never by a mixture.
 //

@@ -130,6 +130,7 @@ func (s *Script) Transform(rec *wal.Record) ([]flush.Document, Usage, error) {
 		if remakeErr != nil {
 			return nil, usage, remakeErr
 		}
+		w.state = s.w.state
 		s.w = w
 	}
 	return docs, usage, err

@@ -38,6 +38,7 @@ func (s *Script) RunTests() ([]TestResult, error) {
 		}
 		results = append(results, result)
 	}
+	s.w.restartState()
 	return results, nil
 }
 
@@ -47,6 +48,7 @@ func (s *Script) runTest(name string) (TestResult, error) {
 	if !ok {
 		return result, fmt.Errorf("the test %s is gone from the script", name)
 	}
+	s.w.restartState()
 	s.w.loosen()
 	begin := time.Now()
 	err := s.w.call(fn, 0)
