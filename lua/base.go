@@ -15,7 +15,7 @@ func (w *worker) openBase() {
 	functions := map[string]glua.LGFunction{
 		"assert": w.assert, "error": raise, "getmetatable": getMetatable, "setmetatable": w.setMetatable,
 		"ipairs": w.ipairs, "pairs": w.pairs, "pcall": w.pcall, "xpcall": w.xpcall, "print": w.print,
-		"rawequal": rawEqual, "rawget": w.rawGet, "rawset": w.rawSetFn, "select": selectArgs,
+		"rawequal": rawEqual, "rawget": w.rawGet, "rawset": w.rawSetFn, "select": selectArgs, "emit": w.emit,
 		"tonumber": w.toNumber, "tostring": w.toString, "type": typeOf, "unpack": w.unpack,
 	}
 	for name, fn := range functions {

@@ -250,3 +250,28 @@ func TestScript_Measured(t *testing.T) {
 		t.Errorf("%s %+v %+v %v", docs[0].Source, short, long, err)
 	}
 }
+
+// TestRunTests_State: each test finds the state as it is declared, also behind one that cost the Lua state.
+func TestRunTests_State(t *testing.T) {
+	s := mustCompile(t, `
+state = { seen = 0 }
+function transform(event)
+  state.seen = state.seen + 1
+  if event.loop then while true do end end
+  emit({ seen = state.seen }, { index = "logs-a" })
+end
+test_state = {
+  { event = {}, want = { seen = 1 }, index = "logs-a" },
+  { event = { loop = 1 }, error = "timeout" },
+  { event = {}, want = { seen = 1 } },
+}
+function test_function() transform({}) assert(state.seen == 1) end
+`)
+	s.opts.Timeout = time.Millisecond
+	if err := s.SelfTest(); err != nil {
+		t.Error(err)
+	}
+	if got := sources(t, s, `{}`); got[0] != `{"seen":1}` {
+		t.Error(got)
+	}
+}

@@ -159,6 +159,8 @@ func (w *worker) encodeTable(dst []byte, t *glua.LTable, depth int) ([]byte, err
 		return w.encodeList(dst, t, w.nodeOf(t), depth)
 	case w.metaMT:
 		return dst, fault("is the meta table, which is no document")
+	case w.stateMT:
+		return dst, fault("is the state table, which is no document")
 	}
 	k, v := t.Next(glua.LNil)
 	switch k.(type) {

@@ -102,10 +102,14 @@ func TestTransform_Hostile(t *testing.T) {
 		{"many arguments", `local function f(...) return select("#", ...) end local t = {} for i = 1, 8000 do t[i] = i end while true do f(unpack(t)) end`, typeTimeout},
 		{"string.byte of much", `local s = string.rep("x", 1e6) while true do pcall(string.byte, s, 1, -1) end`, typeTimeout},
 		{"random numbers", `while true do math.random(1, 100) end`, typeTimeout},
+		{"counting in the state without end", `while true do state.n = (state.n or 0) + 1 end`, either},
+		{"names in the state that come and go", `local i = 0 while true do i = i + 1 state["k" .. i] = i state["k" .. i] = nil end`, either},
+		{"emit of the event without end", `while true do emit(event) end`, typeMemory},
+		{"emit of a graph", `local t = {1} for i = 1, 64 do t = {a = t, b = t} end emit(t)`, either},
 		{"next on a table of holes", `local t = {} for i = 1, 50000 do t["k" .. i] = 1 end for i = 2, 49999 do t["k" .. i] = nil end while true do next(t, "k1") end`, either},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			source := "function transform(event, meta)\nif event.hostile then\n" + tc.script + "\nend\nevent.ok = true return event\nend"
+			source := "state = {} function transform(event, meta)\nif event.hostile then\n" + tc.script + "\nend\nevent.ok = true return event\nend"
 			opts := Options{Timeout: 30 * time.Millisecond}
 			if tc.kind == typeMemory { // however slow the machine
 				opts.Timeout, opts.MaxMemory = time.Minute, 4<<20

@@ -1,40 +1,27 @@
 package lua
 
 import (
-	"strconv"
 	"time"
 
 	glua "github.com/yuin/gopher-lua"
 
-	"github.com/weirlog/weir/flush"
 	"github.com/weirlog/weir/wal"
 )
 
 // meta is what the script's second argument reads and sets.
 type meta struct {
-	rec                          *wal.Record
-	index, id, pipeline, routing string
-	stream                       glua.LValue // of streamName, kept from event to event
-	streamName                   string
+	settings
+	rec        *wal.Record
+	stream     glua.LValue // of streamName, kept from event to event
+	streamName string
 }
 
 // metaFields is the order in which pairs shows them.
-var metaFields = []string{"stream", "received_at", "offset", "remote", "index", "id", "pipeline", "routing"}
+var metaFields = append([]string{"stream", "received_at", "offset", "remote"}, settingNames...)
 
 func (m *meta) begin(rec *wal.Record) {
 	m.rec = rec
-	m.index, m.id, m.pipeline, m.routing = "", "", "", ""
-}
-
-// apply gives the settings to a document; a further document of the event has its ordinal behind the id.
-func (m *meta) apply(doc *flush.Document, ordinal int) {
-	doc.Index, doc.Pipeline, doc.Routing = m.index, m.pipeline, m.routing
-	if m.id != "" {
-		doc.ID = m.id
-		if ordinal > 0 {
-			doc.ID += "-" + strconv.Itoa(ordinal)
-		}
-	}
+	m.settings = settings{}
 }
 
 func (w *worker) openMeta() {
@@ -73,14 +60,9 @@ func (w *worker) metaValue(key glua.LValue) glua.LValue {
 			return glua.LNil
 		}
 		return glua.LString(m.rec.Remote.String())
-	case "index":
-		return text(m.index)
-	case "id":
-		return text(m.id)
-	case "pipeline":
-		return text(m.pipeline)
-	case "routing":
-		return text(m.routing)
+	}
+	if set := m.field(string(name)); set != nil {
+		return text(*set)
 	}
 	return glua.LNil
 }
@@ -95,19 +77,12 @@ func text(s string) glua.LValue {
 // assignMeta: only what belongs to the document can be set.
 func (w *worker) assignMeta(L *glua.LState, key, value glua.LValue) {
 	name, _ := key.(glua.LString)
-	var field *string
-	switch name {
-	case "index":
-		field = &w.meta.index
-	case "id":
-		field = &w.meta.id
-	case "pipeline":
-		field = &w.meta.pipeline
-	case "routing":
-		field = &w.meta.routing
-	case "stream", "received_at", "offset", "remote":
-		L.RaiseError("meta.%s can be read, not set", string(name))
-	default:
+	field := w.meta.field(string(name))
+	if field == nil {
+		switch name {
+		case "stream", "received_at", "offset", "remote":
+			L.RaiseError("meta.%s can be read, not set", string(name))
+		}
 		L.RaiseError("meta has no field %s; index, id, pipeline and routing can be set", short(key))
 	}
 	if value == glua.LNil {

@@ -162,9 +162,11 @@ func (s *Script) Measured(rec *wal.Record) ([]flush.Document, Usage, error) {
 func (s *Script) ran(docs []flush.Document, usable bool, err error) ([]flush.Document, Usage, error) {
 	usage := Usage{Memory: s.w.budget.memory}
 	if !usable {
+		kept := s.w.state
 		if renewErr := s.renew(); renewErr != nil {
 			return nil, usage, renewErr
 		}
+		s.w.state = kept
 	}
 	return docs, usage, err
 }

@@ -19,6 +19,7 @@ func (w *worker) openLibraries() {
 	w.openView()
 	w.openExact()
 	w.openMeta()
+	w.openState()
 	w.openBase()
 	strings := w.library("string", w.stringFunctions(), nil)
 	strings.RawSetString("gfind", strings.RawGetString("gmatch")) // its name in Lua 5.0
@@ -88,6 +89,9 @@ func (w *worker) setGlobal(L *glua.LState) int {
 	name, ok := L.Get(2).(glua.LString)
 	if !ok {
 		L.RaiseError("the name of a global must be a string")
+	}
+	if name == stateName && w.keeps {
+		L.RaiseError("state cannot be assigned by an event, only its fields")
 	}
 	value := L.Get(3)
 	w.newEntry(L, bytesHashField)

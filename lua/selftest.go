@@ -132,8 +132,11 @@ func (s *Script) runFunction(name string) (verdict, error) {
 	return verdict{message: failureText(err)}, s.renew()
 }
 
-// fresh makes the state forget what the test before it left in it.
-func (s *Script) fresh() { s.w.clear() }
+// fresh makes the state forget what the test before it left in it; what the script keeps is as it declares it.
+func (s *Script) fresh() {
+	s.w.clear()
+	s.w.restartState()
+}
 
 // renew replaces the state.
 func (s *Script) renew() error {

@@ -29,6 +29,9 @@ func (w *worker) assign(L *glua.LState, object, key, value glua.LValue) {
 		case w.metaMT:
 			w.assignMeta(L, key, value)
 			return
+		case w.stateMT:
+			w.assignState(L, key, value)
+			return
 		}
 		newindex := glua.LValue(glua.LNil)
 		if t.RawGet(key) == glua.LNil {
@@ -141,6 +144,8 @@ func (w *worker) next(L *glua.LState) int {
 		return w.nextMember(L, w.open(L, t), L.Get(2))
 	case w.metaMT:
 		return w.nextMeta(L, L.Get(2))
+	case w.stateMT:
+		return w.nextState(L, L.Get(2))
 	}
 	k, v := t.Next(L.Get(2))
 	L.Push(k)
@@ -212,17 +217,23 @@ func (w *worker) ipairsNext(L *glua.LState) int {
 
 func (w *worker) rawGet(L *glua.LState) int {
 	t := L.CheckTable(1)
-	if t.Metatable == w.objectMT {
+	switch t.Metatable {
+	case w.objectMT:
 		return w.index(L)
+	case w.metaMT:
+		L.Push(w.metaValue(L.Get(2)))
+	case w.stateMT:
+		L.Push(w.stateValue(L.Get(2)))
+	default:
+		L.Push(t.RawGet(L.CheckAny(2)))
 	}
-	L.Push(t.RawGet(L.CheckAny(2)))
 	return 1
 }
 
 func (w *worker) rawSetFn(L *glua.LState) int {
 	t, key, value := L.CheckTable(1), L.CheckAny(2), L.Get(3)
 	switch {
-	case t.Metatable == w.objectMT || t.Metatable == w.metaMT || t == w.live:
+	case t.Metatable == w.objectMT || t.Metatable == w.metaMT || t.Metatable == w.stateMT || t == w.live:
 		w.assign(L, t, key, value)
 	default:
 		w.checkWritable(L, t)
@@ -237,7 +248,7 @@ func (w *worker) checkWritable(L *glua.LState, t *glua.LTable) {
 	switch {
 	case t.Metatable == w.objectMT:
 		L.RaiseError("a list is needed here, not an object")
-	case t.Metatable == w.metaMT || w.frozen[t]:
+	case t.Metatable == w.metaMT || t.Metatable == w.stateMT || w.frozen[t]:
 		L.RaiseError("this table cannot be changed")
 	}
 }

@@ -29,11 +29,12 @@ type Transformer struct {
 
 var _ flush.Transformer = (*Transformer)(nil)
 
-// pool holds the states of one version of the script that are not in use.
+// pool holds the workers of one version of the script that are not in use.
 type pool struct {
 	prog *program
 	mu   sync.Mutex
 	idle []*worker
+	left []*state // by workers that were thrown away, for the next ones
 }
 
 // New compiles and tests the script; it fails when the script does not compile, defines no transform or
@@ -151,9 +152,7 @@ func (t *Transformer) Transform(ctx context.Context, rec *wal.Record) ([]flush.D
 	if sampled {
 		t.opts.Metrics.took(time.Since(begin))
 	}
-	if usable {
-		p.put(w)
-	}
+	p.put(w, usable)
 	for i := range docs {
 		docs[i].Script = p.prog.version
 	}
@@ -172,7 +171,7 @@ func (t *Transformer) count(err error) error {
 	return err
 }
 
-// get returns an idle state, or makes one.
+// get returns an idle worker, or makes one.
 func (p *pool) get(opts *Options) (*worker, error) {
 	p.mu.Lock()
 	if n := len(p.idle); n > 0 {
@@ -182,12 +181,28 @@ func (p *pool) get(opts *Options) (*worker, error) {
 		p.mu.Unlock()
 		return w, nil
 	}
+	var kept *state
+	if n := len(p.left); n > 0 {
+		kept, p.left = p.left[n-1], p.left[:n-1]
+	}
 	p.mu.Unlock()
-	return newWorker(p.prog, opts)
+	w, err := newWorker(p.prog, opts)
+	if err != nil {
+		return nil, err
+	}
+	if kept != nil {
+		w.state = kept
+	}
+	return w, nil
 }
 
-func (p *pool) put(w *worker) {
+// put gives a worker back; of one that must not be used again only what its script keeps.
+func (p *pool) put(w *worker, usable bool) {
 	p.mu.Lock()
-	p.idle = append(p.idle, w)
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	if usable {
+		p.idle = append(p.idle, w)
+	} else if w.keeps {
+		p.left = append(p.left, w.state)
+	}
 }

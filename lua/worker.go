@@ -50,6 +50,12 @@ type worker struct {
 	metaMT    *glua.LTable
 	metaTable *glua.LTable
 	meta      meta
+	emitted   []emission // documents that emit added
+
+	stateMT  *glua.LTable
+	state    *state
+	keeps    bool         // the script declares a state
+	declared []stateEntry // what it begins with
 
 	encoded []byte           // the document at hand
 	arena   []byte           // documents that were handed out, and room for more
@@ -101,6 +107,9 @@ func newWorker(prog *program, opts *Options) (*worker, error) {
 	fn, ok := w.base.RawGetString("transform").(*glua.LFunction)
 	if ok {
 		w.transform = fn
+	}
+	if err := w.declareState(); err != nil {
+		return nil, err
 	}
 	w.clear()
 	w.budget.total, w.budget.memory, w.entries = 0, 0, 0
@@ -177,7 +186,8 @@ func errorText(err error) string {
 	return fmt.Sprintf("the error is a %s value", api.Object.Type())
 }
 
-// run makes documents of one event. usable is false when the state must not be used again.
+// run makes documents of one event. usable is false when the Lua state must not be used again; what the script
+// keeps in state is still good then.
 func (w *worker) run(rec *wal.Record) (docs []flush.Document, usable bool, err error) {
 	w.budget.reset(w.opts.Timeout, w.opts.MaxMemory)
 	w.meta.begin(rec)
@@ -194,7 +204,9 @@ func (w *worker) run(rec *wal.Record) (docs []flush.Document, usable bool, err e
 	usable = w.budget.tripped == "" && !isPanic(err)
 	if err != nil || !usable {
 		docs, err = nil, w.explain(err)
+		w.state.revert()
 	}
+	w.state.keep()
 	w.meta.rec = nil
 	if usable {
 		w.L.SetTop(0)
@@ -220,33 +232,40 @@ func isPanic(err error) bool {
 	return ok && api.Type == glua.ApiErrorPanic
 }
 
-// results encodes what transform has left on the stack. nil among several results is skipped.
+// results encodes what transform has left on the stack, nil among several results left out, and puts what it
+// emitted behind.
 func (w *worker) results() ([]flush.Document, error) {
 	n := w.L.GetTop()
-	count := 0
+	returned := 0
 	for i := 1; i <= n; i++ {
 		if w.L.Get(i) != glua.LNil {
-			count++
+			returned++
 		}
 	}
-	if count == 0 {
+	if returned+len(w.emitted) == 0 {
 		return nil, nil
 	}
-	docs := w.takeDocs(count)
-	for i, made := 1, 0; i <= n; i++ {
+	docs := w.takeDocs(returned + len(w.emitted))
+	made := 0
+	for i := 1; i <= n; i++ {
 		v := w.L.Get(i)
 		if v == glua.LNil {
 			continue
 		}
 		source, err := w.document(v)
 		if err != nil {
-			if count > 1 {
+			if returned > 1 {
 				err = within(err, fmt.Sprintf("[%d]", i))
 			}
 			return nil, err
 		}
 		docs[made].Source = source
-		w.meta.apply(&docs[made], made)
+		w.meta.apply(&docs[made], settings{}, made)
+		made++
+	}
+	for _, e := range w.emitted {
+		docs[made].Source = e.source
+		w.meta.apply(&docs[made], e.own, made)
 		made++
 	}
 	return docs, nil
@@ -304,6 +323,10 @@ func (w *worker) clear() {
 	}
 	w.dirty = w.dirty[:0]
 	w.prints = 0
+	if len(w.emitted) > 0 {
+		clear(w.emitted)
+		w.emitted = w.emitted[:0]
+	}
 	w.dropNodes()
 	if len(w.exacts) > 0 {
 		clear(w.exacts)

@@ -12,15 +12,17 @@ import (
 func newLuaCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lua",
-		Short: "Try a script and run its tests",
+		Short: "Try a script, run its tests, find its mistakes",
 		Long: `Runs a transform script outside of the service, with the limits of the configuration
-(transform.timeout, transform.max_memory). docs/lua.md is the manual of scripts.`,
+(transform.timeout, transform.max_memory), or looks for mistakes without running it.
+docs/lua.md is the manual of scripts.`,
 		Example: `  weir lua run transform.lua events.ndjson --diff
   weir lua run transform.lua events.ndjson --summary
   weir lua test transform.lua
-  weir lua test transform.lua --from-dlq stage=transform`,
+  weir lua test transform.lua --from-dlq stage=transform
+  weir lua lint transform.lua`,
 	}
-	cmd.AddCommand(newLuaRunCmd(a), newLuaTestCmd(a))
+	cmd.AddCommand(newLuaRunCmd(a), newLuaTestCmd(a), newLuaLintCmd(a))
 	return cmd
 }
 

@@ -1,0 +1,122 @@
+package lua
+
+import (
+	"strconv"
+
+	glua "github.com/yuin/gopher-lua"
+
+	"github.com/weirlog/weir/flush"
+)
+
+// settings are what a script chooses for a document; "" leaves it open.
+type settings struct{ index, id, pipeline, routing string }
+
+// settingNames is their order in messages and in pairs(meta).
+var settingNames = []string{"index", "id", "pipeline", "routing"}
+
+// field returns the setting of a name, nil for a name that is none.
+func (s *settings) field(name string) *string {
+	switch name {
+	case "index":
+		return &s.index
+	case "id":
+		return &s.id
+	case "pipeline":
+		return &s.pipeline
+	case "routing":
+		return &s.routing
+	}
+	return nil
+}
+
+// apply gives the settings to a document, except where own has its own. Ordinal is the document's number
+// among those of its event; from the second one on it stands behind an id that is meant for all of them.
+func (s *settings) apply(doc *flush.Document, own settings, ordinal int) {
+	doc.Index, doc.Pipeline, doc.Routing = own.index, own.pipeline, own.routing
+	if doc.Index == "" {
+		doc.Index = s.index
+	}
+	if doc.Pipeline == "" {
+		doc.Pipeline = s.pipeline
+	}
+	if doc.Routing == "" {
+		doc.Routing = s.routing
+	}
+	switch {
+	case own.id != "":
+		doc.ID = own.id
+	case s.id != "" && ordinal == 0:
+		doc.ID = s.id
+	case s.id != "":
+		doc.ID = s.id + "-" + strconv.Itoa(ordinal)
+	}
+}
+
+// emission is a document that emit has added, as it was at that moment.
+type emission struct {
+	source []byte
+	own    settings
+}
+
+// bytesEmission is what a document costs besides its text.
+const bytesEmission = 512
+
+// emit adds a document to those that transform returns.
+func (w *worker) emit(L *glua.LState) int {
+	if w.loading {
+		L.RaiseError("emit is for transform; there is no event while the script is loaded")
+	}
+	t := L.CheckTable(1)
+	var own settings
+	if L.Get(2) != glua.LNil {
+		w.readSettings(L, L.CheckTable(2), &own)
+	}
+	source, err := w.document(t)
+	if err == errOverrun {
+		w.raiseOverrun(L)
+	}
+	if err != nil {
+		L.RaiseError("emit: %s", err.Error())
+	}
+	// An event that goes out as it came was not charged for; a script that emits it a thousand times must be.
+	w.charge(L, bytesEmission+len(source))
+	w.emitted = append(w.emitted, emission{source, own})
+	return 0
+}
+
+// readSettings reads the second argument of emit.
+func (w *worker) readSettings(L *glua.LState, t *glua.LTable, own *settings) {
+	if t.Metatable == w.metaMT {
+		L.RaiseError("emit: what meta says counts for this document anyway; leave the second argument out")
+	}
+	w.eachField(L, t, func(key, value glua.LValue) {
+		name, _ := key.(glua.LString)
+		field := own.field(string(name))
+		if field == nil {
+			L.RaiseError("emit: there is no setting %s; index, id, pipeline and routing can be set", short(key))
+		}
+		s, ok := w.asText(value)
+		if !ok || s == "" {
+			L.RaiseError("emit: %s must be a string that is not empty, not %s", string(name), describe(value, w))
+		}
+		*field = s
+	})
+}
+
+// eachField visits the fields of an ordinary table or of an object of the event.
+func (w *worker) eachField(L *glua.LState, t *glua.LTable, visit func(key, value glua.LValue)) {
+	if t.Metatable != w.objectMT {
+		for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
+			w.step(L, 1)
+			visit(k, v)
+		}
+		return
+	}
+	n := w.open(L, t)
+	for i := range n.members {
+		w.step(L, 1)
+		if v := w.valueOf(L, n, i); v != glua.LNil {
+			visit(glua.LString(n.key(&n.members[i])), v)
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package lua
+
+import (
+	"fmt"
+
+	glua "github.com/yuin/gopher-lua"
+)
+
+const (
+	// stateName is the global that a script declares to keep values from event to event.
+	stateName = "state"
+	// maxStateNames and stateShare bound what a state holds: so many names, and this share of max_memory.
+	maxStateNames = 10_000
+	stateShare    = 16
+	// bytesStateName is what a name costs besides its own bytes and those of a text.
+	bytesStateName = 64
+)
+
+// state is what a script keeps from event to event: names and plain values. It is made of Go values, not of
+// the Lua state's, so that a worker that is thrown away can hand it to the next one. What an event changes is
+// undone when the event fails.
+type state struct {
+	entries  []stateEntry   // in the order in which names came; pairs shows them so
+	places   map[string]int // name to its entry
+	live     int            // entries with a value
+	bytes    int64          // of the live entries
+	maxBytes int64
+	undo     []stateEntry // values before the event at hand, the first one oldest
+}
+
+// stateEntry is a name and its value: a string, number or boolean, exact for a number beyond Lua's, nil for none. One
+// without a value keeps its place until the event ends, since a script may be going through the names.
+type stateEntry struct {
+	name  string
+	value any
+}
+
+func newState(maxMemory int64) *state {
+	return &state{places: map[string]int{}, maxBytes: maxMemory / stateShare}
+}
+
+func (e *stateEntry) size() int64 {
+	n := len(e.name) + bytesStateName
+	switch v := e.value.(type) {
+	case nil:
+		return 0
+	case glua.LString:
+		n += len(v)
+	case exact:
+		n += len(v)
+	}
+	return int64(n)
+}
+
+// get returns the value of a name, nil for none.
+func (s *state) get(name string) any {
+	if i, ok := s.places[name]; ok {
+		return s.entries[i].value
+	}
+	return nil
+}
+
+// set gives a name a value, for as long as the event at hand does not fail. The error is for the script.
+func (s *state) set(name string, value any) error {
+	i, known := s.places[name]
+	if !known && value == nil {
+		return nil
+	}
+	now := stateEntry{name, value}
+	before := stateEntry{name: name}
+	if known {
+		before = s.entries[i]
+	}
+	if value != nil && before.value == nil && s.live >= maxStateNames {
+		return fmt.Errorf("state holds %d names, which is its limit; assign nil to old ones", maxStateNames)
+	}
+	if size := s.bytes - before.size() + now.size(); value != nil && size > s.maxBytes && size > s.bytes {
+		return fmt.Errorf("state would hold more than %d bytes, which is its limit (transform.max_memory / %d)", s.maxBytes, stateShare)
+	}
+	s.undo = append(s.undo, before)
+	s.store(i, known, now)
+	return nil
+}
+
+// store puts an entry into its place, or a new one at the end.
+func (s *state) store(i int, known bool, now stateEntry) {
+	if !known {
+		i = len(s.entries)
+		s.places[now.name] = i
+		s.entries = append(s.entries, stateEntry{name: now.name})
+	}
+	before := s.entries[i]
+	s.bytes += now.size() - before.size()
+	if before.value != nil {
+		s.live--
+	}
+	if now.value != nil {
+		s.live++
+	}
+	s.entries[i] = now
+}
+
+// keep makes the event's changes last.
+func (s *state) keep() {
+	if len(s.undo) == 0 {
+		return
+	}
+	clear(s.undo)
+	s.undo = s.undo[:0]
+	s.compact()
+}
+
+// revert undoes the event's changes.
+func (s *state) revert() {
+	if len(s.undo) == 0 {
+		return
+	}
+	for i := len(s.undo) - 1; i >= 0; i-- {
+		before := s.undo[i]
+		s.store(s.places[before.name], true, before)
+	}
+	s.keep()
+}
+
+// compact drops entries without a value once they are many.
+func (s *state) compact() {
+	if cap(s.undo) > maxStateNames {
+		s.undo = nil
+	}
+	if len(s.entries)-s.live <= s.live+16 {
+		return
+	}
+	kept := make([]stateEntry, 0, s.live)
+	s.places = make(map[string]int, s.live)
+	for _, e := range s.entries {
+		if e.value != nil {
+			s.places[e.name] = len(kept)
+			kept = append(kept, e)
+		}
+	}
+	s.entries = kept
+}
+
+// openState makes the metatable of the script's state.
+func (w *worker) openState() {
+	mt := w.L.NewTable()
+	mt.RawSetString("__index", w.L.NewFunction(func(L *glua.LState) int {
+		L.Push(w.stateValue(L.Get(2)))
+		return 1
+	}))
+	mt.RawSetString("__newindex", w.L.NewFunction(func(L *glua.LState) int {
+		w.assignState(L, L.Get(2), L.Get(3))
+		return 0
+	}))
+	mt.RawSetString("__metatable", glua.LFalse)
+	w.stateMT = mt
+	w.state = newState(w.opts.MaxMemory)
+}
+
+// declareState takes over what the main chunk has assigned to state. The table stays the same one, with its
+// fields behind the metatable, because the script may have it in a local as well.
+func (w *worker) declareState() error {
+	t, ok := w.base.RawGetString(stateName).(*glua.LTable)
+	if !ok {
+		return nil
+	}
+	if t.Metatable != glua.LNil {
+		return fmt.Errorf("the global state must be an ordinary table: state = { ... }")
+	}
+	var names []glua.LValue
+	for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
+		name, value, err := w.stateEntryOf(k, v)
+		if err == nil {
+			err = w.state.set(name, value)
+		}
+		if err != nil {
+			return err
+		}
+		names = append(names, k)
+	}
+	for _, k := range names {
+		t.RawSet(k, glua.LNil)
+	}
+	t.Metatable = w.stateMT
+	w.state.keep()
+	w.keeps = true
+	w.declared = append([]stateEntry(nil), w.state.entries...)
+	return nil
+}
+
+// restart gives the state the values that the script declares.
+func (w *worker) restartState() {
+	w.state = newState(w.opts.MaxMemory)
+	for _, e := range w.declared {
+		w.state.store(0, false, e)
+	}
+}
+
+// stateEntryOf checks a name and a value.
+func (w *worker) stateEntryOf(key, value glua.LValue) (string, any, error) {
+	name, ok := key.(glua.LString)
+	if !ok {
+		return "", nil, fmt.Errorf("the names in state must be strings, not a %s (%s)", kindOf(key, w), short(key))
+	}
+	switch v := value.(type) {
+	case glua.LString, glua.LNumber, glua.LBool:
+		return string(name), v, nil
+	case *glua.LNilType:
+		return string(name), nil, nil
+	}
+	if e, ok := exactOf(value); ok {
+		return string(name), exact(e), nil
+	}
+	return "", nil, fmt.Errorf("state.%s must be a string, a number or a boolean, not a %s; json.encode makes a string of a table", short(key), kindOf(value, w))
+}
+
+func (w *worker) assignState(L *glua.LState, key, value glua.LValue) {
+	name, v, err := w.stateEntryOf(key, value)
+	if err == nil {
+		w.charge(L, bytesStateName)
+		err = w.state.set(name, v)
+	}
+	if err != nil {
+		L.RaiseError("%s", err.Error())
+	}
+}
+
+func (w *worker) stateValue(key glua.LValue) glua.LValue {
+	name, ok := key.(glua.LString)
+	if !ok {
+		return glua.LNil
+	}
+	return w.stateLua(w.state.get(string(name)))
+}
+
+// stateLua is the Lua value of a kept one.
+func (w *worker) stateLua(v any) glua.LValue {
+	switch v := v.(type) {
+	case glua.LValue:
+		return v
+	case exact:
+		return w.exactNumber(string(v))
+	}
+	return glua.LNil
+}
+
+// nextState is next for the state's table.
+func (w *worker) nextState(L *glua.LState, key glua.LValue) int {
+	i := 0
+	if key != glua.LNil {
+		name, _ := key.(glua.LString)
+		place, ok := w.state.places[string(name)]
+		if !ok {
+			L.RaiseError("next: state has no %s", short(key))
+		}
+		i = place + 1
+	}
+	for from := i; i < len(w.state.entries); i++ {
+		e := &w.state.entries[i]
+		if e.value == nil {
+			continue
+		}
+		w.step(L, (i-from)>>4)
+		L.Push(glua.LString(e.name))
+		L.Push(w.stateLua(e.value))
+		return 2
+	}
+	L.Push(glua.LNil)
+	return 1
+}
