@@ -39,7 +39,7 @@ func (s *service) reload(context.Context) error {
 	}
 	var errs []error
 	for _, t := range s.scripts {
-		errs = append(errs, t.Reload())
+		errs = append(errs, t.Reload(context.Background(), false))
 	}
 	s.level.Set(logLevel(cfg.Log.Level))
 	if waiting := changedKeys(s.cfg, cfg); len(waiting) > 0 {
