@@ -49,8 +49,16 @@ func (t *Transformer) reload(ctx context.Context, by asking) error {
 	case report != nil:
 		t.metrics.reloaded(resultLoaded)
 		t.opts.Logger.Info("script loaded", append([]any{"component", "lua", "script", t.opts.Script, "version", report.Version, "before", report.Before}, report.Shadow.attrs()...)...)
+		t.warn(report.Lint)
 	}
 	return err
+}
+
+// warn tells what Lint finds in the version that is in force.
+func (t *Transformer) warn(findings []string) {
+	for _, f := range findings {
+		t.opts.Logger.Warn("in the script: "+f, "component", "lua", "script", t.opts.Script)
+	}
 }
 
 // refuse notes why the file as it is now is not in force, and reports whether that is new.
@@ -70,7 +78,7 @@ func (t *Transformer) refusedLocked(err error) {
 }
 
 // load brings the file into force, unless its content is in force already; then it returns no report. A version goes
-// through all that can be told of it beforehand: it is compiled, tested, and tried in the shadow.
+// through all that can be told of it beforehand: it is compiled, tested, linted, which refuses nothing, and tried in the shadow.
 func (t *Transformer) load(ctx context.Context, by asking) (*Report, error) {
 	source, err := os.ReadFile(t.opts.Script)
 	if err != nil {
@@ -87,9 +95,8 @@ func (t *Transformer) load(ctx context.Context, by asking) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The findings of lint belong here: they are told in Report.Lint and refuse nothing.
 	before := t.current.Load().prog
-	report := &Report{Version: version, Before: before.version, At: t.opts.clock().UTC(), Result: resultLoaded}
+	report := &Report{Version: version, Before: before.version, At: t.opts.clock().UTC(), Result: resultLoaded, Lint: findings(script.prog.name, source)}
 	if report.Shadow, err = t.runShadow(ctx, before, script.prog); err != nil {
 		return nil, err
 	}

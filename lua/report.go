@@ -14,9 +14,9 @@ type Report struct {
 	Version string    `json:"version"`
 	Before  string    `json:"before"` // version that was in force
 	At      time.Time `json:"at"`
-	Result  string    `json:"result"`        // loaded, refused or rolled_back
-	Why     string    `json:"why,omitempty"` // unless loaded
-	Lint    []string  `json:"lint,omitempty"`
+	Result  string    `json:"result"`         // loaded, refused or rolled_back
+	Why     string    `json:"why,omitempty"`  // unless loaded
+	Lint    []string  `json:"lint,omitempty"` // what Lint finds, which refuses nothing; at most 20 and a line that counts the others
 	Shadow  Shadow    `json:"shadow"`
 }
 
@@ -66,9 +66,26 @@ type Side struct {
 }
 
 const (
+	maxFindings     = 20
 	maxExamples     = 5 // of a class
 	maxExampleBytes = 4 << 10
 )
+
+// findings are the first of what Lint finds. That it can read the script is known: it was compiled.
+func findings(name string, source []byte) []string {
+	found, err := Lint(name, source)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var lines []string
+	for _, f := range found[:min(len(found), maxFindings)] {
+		lines = append(lines, f.String())
+	}
+	if more := len(found) - maxFindings; more > 0 {
+		lines = append(lines, fmt.Sprintf("%s: and %d more; weir lua lint shows all", name, more))
+	}
+	return lines
+}
 
 // count returns the counter of a class.
 func (s *Shadow) count(c Class) *int {

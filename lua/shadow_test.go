@@ -116,6 +116,28 @@ func TestShadow_Classes(t *testing.T) {
 	}
 }
 
+// TestReport_Lint tells what is found and takes the script all the same.
+func TestReport_Lint(t *testing.T) {
+	var warned atomic.Int32
+	tr, path := open(t, versionScript(1), Options{Logger: slog.New(countingHandler{&warned, "in the script: "})})
+	for _, tc := range []struct{ mistakes, lines int }{{0, 0}, {1, 1}, {maxFindings, maxFindings}, {maxFindings + 5, maxFindings + 1}} {
+		source := "-- " + fmt.Sprint(tc.mistakes) + "\nfunction transform(event, meta)\n"
+		for i := range tc.mistakes {
+			source += fmt.Sprintf("oops%d = event.a\n", i)
+		}
+		lint := mustReload(t, tr, path, source+"return event\nend").Lint
+		if len(lint) != tc.lines || tc.lines > 0 && !strings.HasPrefix(lint[0], "transform.lua:3: ") {
+			t.Errorf("%d mistakes: %q", tc.mistakes, lint)
+		}
+		if n := warned.Swap(0); int(n) != tc.lines {
+			t.Errorf("%d mistakes: %d warnings", tc.mistakes, n)
+		}
+		if tc.lines > maxFindings && !strings.Contains(lint[maxFindings], "and 5 more") {
+			t.Errorf("the last line is %q", lint[maxFindings])
+		}
+	}
+}
+
 // TestShadow_ExamplesAreBounded: five of a class, each side cut to 4 KiB, no character split.
 func TestShadow_ExamplesAreBounded(t *testing.T) {
 	events := repeated(50, func(i int) string {

@@ -3,6 +3,8 @@ package lua
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +17,9 @@ import (
 type Transformer struct {
 	opts    Options
 	metrics *scriptMetrics
-	current atomic.Pointer[pool]
+	// findings of the first version; Run tells them, because a command that replays letters is no place for it.
+	findings []string
+	current  atomic.Pointer[pool]
 
 	reloading sync.Mutex // one reload at a time
 
@@ -53,13 +57,18 @@ func newPool(script *Script, counts *tally) *pool {
 func New(opts Options) (*Transformer, error) {
 	t := &Transformer{opts: opts.withDefaults()}
 	t.metrics = t.opts.Metrics.of(t.opts.Name)
-	script, err := Load(t.opts.Script, t.opts)
+	source, err := os.ReadFile(t.opts.Script)
+	if err != nil {
+		return nil, fmt.Errorf("read script: %w", err)
+	}
+	script, err := compileFile(t.opts.Script, source, t.opts)
 	if err != nil {
 		return nil, err
 	}
 	if err := script.SelfTest(); err != nil {
 		return nil, err
 	}
+	t.findings = findings(script.prog.name, source)
 	t.since = t.opts.clock().UTC()
 	t.current.Store(newPool(script, t.tallyOfLocked(script.prog.version)))
 	return t, nil

@@ -190,6 +190,25 @@ func TestTransformer_Run_FileReplaced(t *testing.T) {
 	}
 }
 
+// TestTransformer_Run_TellsFindings of the version that was in force from the start.
+func TestTransformer_Run_TellsFindings(t *testing.T) {
+	lines := make(chan string, 100)
+	tr, _ := open(t, body("oops = event.a"), Options{Logger: slog.New(signalHandler{lines})})
+	if len(lines) > 0 {
+		t.Errorf("a transformer that does not run says %q", <-lines)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- tr.Run(ctx) }()
+	if got := <-lines; !strings.HasPrefix(got, "in the script: transform.lua:2: ") {
+		t.Errorf("logged %q", got)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTransformer_Watch_WaitsUntilQuiet(t *testing.T) {
 	tr, path := open(t, versionScript(1), Options{Logger: slog.New(slog.DiscardHandler)})
 	synctest.Test(t, func(t *testing.T) {

@@ -15,6 +15,7 @@ const settle = 100 * time.Millisecond
 // them, and reloads the script when its content has changed. It returns nil when ctx ends. Where the
 // directory cannot be watched it says so and waits for ctx: Reload still works.
 func (t *Transformer) Run(ctx context.Context) error {
+	t.warn(t.findings)
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {
 		defer watcher.Close()
