@@ -160,6 +160,7 @@ func (t *Transformer) bringBack(p *pool, v *judgement) *Rollback {
 	t.current.Store(back)
 	p.retire(true)
 	t.since = now
+	t.inForceLocked(back.tally)
 	t.refusedLocked(r)
 	if t.report != nil && t.report.Version == r.Version {
 		report := *t.report // whoever has the old one may be reading it

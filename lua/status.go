@@ -12,7 +12,7 @@ type Status struct {
 	Refused      string    `json:"refused,omitempty"`           // why the file as it is now is not in force
 	InShadow     bool      `json:"refused_in_shadow,omitempty"` // it was refused for what the report shows
 	RolledBack   *Rollback `json:"rolled_back,omitempty"`       // the same, of a file whose version was rolled back
-	// Versions counts the events of the last 16 versions, in the order in which they came into force first. Letters that
+	// Versions counts the events of the last 16 versions, in the order in which they came into force last. Letters that
 	// are replayed do not count.
 	Versions []VersionCount `json:"versions"`
 }

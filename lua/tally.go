@@ -1,8 +1,11 @@
 package lua
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
-// maxTallies is how many versions of a script are remembered; the one that came first goes first.
+// maxTallies is how many versions of a script are remembered.
 const maxTallies = 16
 
 // tally counts the events of one version of a script since the process began. A version that comes into force again
@@ -20,19 +23,23 @@ type VersionCount struct {
 	Failed  uint64 `json:"failed"`
 }
 
-// tallyOfLocked returns the tally of a version, a new one when it has none. The caller holds t.mu.
+// tallyOfLocked returns the tally of a version that comes into force, a new one when it has none. The caller holds t.mu.
 func (t *Transformer) tallyOfLocked(version string) *tally {
-	for _, c := range t.tallies {
-		if c.version == version {
-			return c
-		}
-	}
-	if len(t.tallies) == maxTallies {
-		t.tallies = append(t.tallies[:0], t.tallies[1:]...)
-	}
 	c := &tally{version: version}
-	t.tallies = append(t.tallies, c)
+	if at := slices.IndexFunc(t.tallies, func(c *tally) bool { return c.version == version }); at >= 0 {
+		c = t.tallies[at]
+	}
+	t.inForceLocked(c)
 	return c
+}
+
+// inForceLocked puts a tally last. The version that was in force the longest time ago is forgotten first.
+func (t *Transformer) inForceLocked(c *tally) {
+	t.tallies = slices.DeleteFunc(t.tallies, func(other *tally) bool { return other == c })
+	t.tallies = append(t.tallies, c)
+	if len(t.tallies) > maxTallies {
+		t.tallies = slices.Delete(t.tallies, 0, 1)
+	}
 }
 
 // latelyEvents is how many events the share of failed ones looks back. It is a number of events and not a time, so that

@@ -29,7 +29,7 @@ type Transformer struct {
 	loaded  time.Time // the last reload that was taken; zero until then
 	refused error     // why the newest file is not in force, nil when it is
 	report  *Report   // of the last version that was tried; never changed once it is here
-	tallies []*tally  // of the last versions, in the order in which they came
+	tallies []*tally  // of the last versions, the one in force last
 }
 
 var _ flush.Transformer = (*Transformer)(nil)
