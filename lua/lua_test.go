@@ -279,6 +279,7 @@ func TestCompile_Refusals(t *testing.T) {
 		{"a misplaced break", "function transform(event)\n break\nend", "script.lua:2: no loop to break"},
 		{"an error while it is loaded", "local x = nil\nx.y = 1\nfunction transform() end", "script.lua:2: attempt to index a nil value"},
 		{"no transform", "function Transform(event) end", ErrNoTransform.Error()},
+		{"the hooks of the rewriter are out of reach", "local n = select('#', ...) assert(n == 0 and (...) == nil and #{...} == 0)", ErrNoTransform.Error()},
 		{"an endless load", "while true do end", "longer than its limit"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -288,4 +289,26 @@ func TestCompile_Refusals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCompile_Nesting: a script cannot overflow the stack of the compiler, which nothing could catch.
+func TestCompile_Nesting(t *testing.T) {
+	const n = 100_000
+	for _, tc := range []struct{ name, source string }{
+		{"tables", "x = " + strings.Repeat("{", n) + strings.Repeat("}", n)},
+		{"calls", "x = " + strings.Repeat("f(", n) + strings.Repeat(")", n)},
+		{"blocks", "\n" + strings.Repeat("do ", n) + strings.Repeat(" end", n)},
+		{"functions", "x = " + strings.Repeat("function() return ", n) + strings.Repeat(" end", n)},
+		{"fields", "x = a" + strings.Repeat(".a", n)},
+		{"operators", "x = a" + strings.Repeat(" and a", n)},
+		{"concatenations", "x = a" + strings.Repeat("..a", n)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if _, err := compile("script.lua", []byte(tc.source)); err == nil || !strings.Contains(err.Error(), ": the script has too many syntax levels") {
+				t.Fatal(err)
+			}
+		})
+	}
+	long := "x = 'a'" + strings.Repeat(" .. 'a'", 5000) + " .. #(1 .. 2) .. 'z' assert(#x == 5003)\nfunction transform() end"
+	mustCompile(t, long)
 }

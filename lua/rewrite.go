@@ -44,8 +44,22 @@ const (
 // how many there were and spells them all out in a stack trace.
 type rewriter struct {
 	depth int // of nested functions; 0 in the main chunk
+	level int // of nested statements and expressions
 	temps int
 }
+
+// maxLevels bounds how deep statements and expressions are nested, since the compiler goes down them on the
+// stack of its goroutine, whose overflow would end the process.
+const maxLevels = 2000
+
+// enter goes one level down; the caller must leave it.
+func (r *rewriter) enter(where ast.PositionHolder) {
+	if r.level++; r.level > maxLevels {
+		panic(&SyntaxError{Line: where.Line(), Message: "the script has too many syntax levels"})
+	}
+}
+
+func (r *rewriter) leave() { r.level-- }
 
 // rewrite returns the chunk with hooks; line numbers stay.
 func rewrite(chunk []ast.Stmt) []ast.Stmt {
@@ -92,6 +106,8 @@ func isLocalFunction(s *ast.LocalAssignStmt) bool {
 }
 
 func (r *rewriter) stmt(s ast.Stmt) ast.Stmt {
+	r.enter(s)
+	defer r.leave()
 	switch s := s.(type) {
 	case *ast.AssignStmt:
 		return r.assign(s)
@@ -197,6 +213,8 @@ func (r *rewriter) exprs(list []ast.Expr) {
 }
 
 func (r *rewriter) expr(e ast.Expr) ast.Expr {
+	r.enter(e)
+	defer r.leave()
 	switch e := e.(type) {
 	case *ast.AttrGetExpr:
 		e.Object, e.Key = r.expr(e.Object), r.expr(e.Key)
@@ -224,6 +242,10 @@ func (r *rewriter) expr(e ast.Expr) ast.Expr {
 		e.Expr = r.expr(e.Expr)
 	case *ast.UnaryLenOpExpr:
 		e.Expr = r.expr(e.Expr)
+	case *ast.Comma3Expr:
+		if r.depth == 0 {
+			return r.nothing(e)
+		}
 	case *ast.FunctionExpr:
 		r.function(e)
 		if r.depth > 0 {
@@ -237,6 +259,13 @@ func (r *rewriter) function(f *ast.FunctionExpr) {
 	r.depth++
 	f.Stmts = r.stmts(f.Stmts)
 	r.depth--
+}
+
+// nothing replaces ... of the main chunk, whose values are the hooks.
+func (r *rewriter) nothing(e *ast.Comma3Expr) ast.Expr {
+	call := r.call(e, hookAll)
+	call.AdjustRet = e.AdjustRet
+	return call
 }
 
 func (r *rewriter) table(t *ast.TableExpr) ast.Expr {
@@ -280,11 +309,17 @@ func (r *rewriter) concat(e *ast.StringConcatOpExpr) ast.Expr {
 		rest = c.Rhs
 	}
 	operands = append(operands, single(r.expr(rest)))
-	for len(operands) > concatPerCall {
-		from := len(operands) - concatPerCall
-		operands = append(operands[:from:from], single(r.call(e, hookConcat, operands[from:]...)))
+	n := min(len(operands), concatPerCall)
+	call := r.call(e, hookConcat, operands[:n:n]...)
+	for n < len(operands) {
+		// What follows goes around it: inside, each call would keep its registers while the next one is made.
+		r.enter(e)
+		defer r.leave()
+		from := n
+		n = min(from+concatPerCall-1, len(operands))
+		call = r.call(e, hookConcat, append([]ast.Expr{single(call)}, operands[from:n]...)...)
 	}
-	return r.call(e, hookConcat, operands...)
+	return call
 }
 
 func (r *rewriter) call(where ast.PositionHolder, hook string, args ...ast.Expr) *ast.FuncCallExpr {
