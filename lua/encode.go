@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -85,7 +86,7 @@ func (w *worker) sameValue(v glua.LValue) bool {
 func (w *worker) sameElements(n *node) bool {
 	for i := range n.members {
 		v := n.members[i].value
-		if n.table.RawGetInt(i+1) != v || !w.sameValue(v) {
+		if !w.sameElement(n.table.RawGetInt(i+1), v) || !w.sameValue(v) {
 			return false
 		}
 	}
@@ -98,11 +99,19 @@ func (w *worker) sameElements(n *node) bool {
 	return k == glua.LNil
 }
 
+// sameElement reports whether a would be written as b is. 1 and 1.0 are equal, and are not the same.
+func (w *worker) sameElement(a, b glua.LValue) bool {
+	if a != b {
+		return false
+	}
+	if _, ok := a.(glua.LNumber); !ok || identity(a) == identity(b) {
+		return true
+	}
+	return bytes.Equal(w.spelling(a), w.spelling(b))
+}
+
 // encode appends v as JSON.
 func (w *worker) encode(dst []byte, v glua.LValue, depth int) ([]byte, error) {
-	if depth > maxDepth {
-		return dst, fault("is nested more than %d deep, or contains itself", maxDepth)
-	}
 	if !w.budget.work(1) || int64(len(dst)) > w.budget.maxMemory && !w.budget.take(len(dst)) {
 		return dst, errOverrun
 	}
@@ -148,6 +157,9 @@ func (w *worker) encodeValue(dst []byte, v glua.LValue, depth int) ([]byte, erro
 }
 
 func (w *worker) encodeTable(dst []byte, t *glua.LTable, depth int) ([]byte, error) {
+	if depth > maxDepth {
+		return dst, fault("is nested more than %d deep, or contains itself", maxDepth)
+	}
 	switch t.Metatable {
 	case w.objectMT:
 		n := w.nodeOf(t)
@@ -244,7 +256,7 @@ func (w *worker) encodeList(dst []byte, t *glua.LTable, n *node, depth int) ([]b
 		if count > 0 {
 			dst = append(dst, ',')
 		}
-		if n != nil && count < len(n.members) && n.members[count].value == v && w.sameValue(v) {
+		if n != nil && count < len(n.members) && w.sameElement(n.members[count].value, v) && w.sameValue(v) {
 			dst = append(dst, n.raw[n.members[count].valStart:n.members[count].end]...)
 		} else if dst, err = w.encodeValue(dst, v, depth+1); err != nil {
 			return dst, within(err, fmt.Sprintf("[%d]", count+1))

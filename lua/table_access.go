@@ -210,12 +210,19 @@ func (w *worker) ipairsNext(L *glua.LState) int {
 	return 2
 }
 
+// rawGet passes by the metatables of the script, not by those that make a table what it is.
 func (w *worker) rawGet(L *glua.LState) int {
-	t := L.CheckTable(1)
-	if t.Metatable == w.objectMT {
+	t, key := L.CheckTable(1), L.CheckAny(2)
+	v := t.RawGet(key)
+	switch {
+	case t.Metatable == w.objectMT:
 		return w.index(L)
+	case t.Metatable == w.metaMT:
+		v = w.metaValue(key)
+	case t == w.live && v == glua.LNil:
+		v = w.base.RawGet(key)
 	}
-	L.Push(t.RawGet(L.CheckAny(2)))
+	L.Push(v)
 	return 1
 }
 

@@ -236,7 +236,11 @@ func (w *worker) put(L *glua.LState, n *node, name string, value glua.LValue) {
 		if value == glua.LNil {
 			return
 		}
-		w.charge(L, bytesMember)
+		bytes := bytesMember
+		if len(n.members) >= indexFrom {
+			bytes += bytesIndex
+		}
+		w.charge(L, bytes)
 		w.budget.grown(len(n.members) + 1)
 		n.changed = true
 		n.members = append(n.members, member{name: name, state: set, value: value, end: 0})
@@ -252,7 +256,10 @@ func (w *worker) put(L *glua.LState, n *node, name string, value glua.LValue) {
 		m.state, m.value = set, value
 	}
 	n.changed = true
-	w.step(L, i>>6)
+	if n.index != nil && len(n.index) == len(n.members) {
+		return // no name is there twice
+	}
+	w.step(L, i>>4)
 	for j := range n.members[:i] {
 		if d := &n.members[j]; d.state == kept && d.end != 0 && n.is(d, name) {
 			d.state, d.value = deleted, nil
@@ -293,7 +300,7 @@ func (w *worker) decodeList(raw []byte) *node {
 	it := rawjson.ElementsOf(raw)
 	for value, ok := it.Next(); ok; value, ok = it.Next() {
 		start, end := it.Bounds()
-		if !w.budget.take(bytesArraySlot) {
+		if !w.budget.take(bytesMember + bytesArraySlot) {
 			break
 		}
 		v := w.decode(value)
