@@ -13,7 +13,7 @@ import (
 // module, collectgarbage, newproxy, getfenv, setfenv.
 func (w *worker) openBase() {
 	functions := map[string]glua.LGFunction{
-		"assert": w.assert, "error": raise, "getmetatable": getMetatable, "setmetatable": w.setMetatable,
+		"assert": w.assert, "error": w.raise, "getmetatable": getMetatable, "setmetatable": w.setMetatable,
 		"ipairs": w.ipairs, "pairs": w.pairs, "pcall": w.pcall, "xpcall": w.xpcall, "print": w.print,
 		"rawequal": rawEqual, "rawget": w.rawGet, "rawset": w.rawSetFn, "select": selectArgs,
 		"tonumber": w.toNumber, "tostring": w.toString, "type": typeOf, "unpack": w.unpack,
@@ -35,6 +35,7 @@ func (w *worker) assert(L *glua.LState) int {
 	case *glua.LNilType:
 		L.RaiseError("assertion failed")
 	case glua.LString:
+		w.text(L, 3*len(m))
 		L.RaiseError("%s", string(m))
 	default:
 		L.Error(m, 1)
@@ -43,13 +44,16 @@ func (w *worker) assert(L *glua.LState) int {
 }
 
 // raise is error. gopher-lua counts this function as a level of its own, except for level 1.
-func raise(L *glua.LState) int {
+func (w *worker) raise(L *glua.LState) int {
 	v, level := L.Get(1), L.OptInt(2, 1)
 	if n, ok := v.(glua.LNumber); ok {
 		v = glua.LString(numberText(nil, float64(n)))
 	}
 	if level > 1 {
 		level++
+	}
+	if s, ok := v.(glua.LString); ok {
+		w.text(L, 2*len(s)) // gopher-lua puts the place in front
 	}
 	L.Error(v, level)
 	return 0
@@ -132,7 +136,12 @@ func (w *worker) toNumber(L *glua.LState) int {
 		}
 		return 1
 	}
-	s, negative := strings.CutPrefix(strings.ToLower(strings.TrimSpace(w.argText(L, 1))), "-")
+	s := strings.TrimSpace(w.argText(L, 1))
+	if len(s) > maxNumeral {
+		L.Push(glua.LNil)
+		return 1
+	}
+	s, negative := strings.CutPrefix(strings.ToLower(s), "-")
 	if base == 16 {
 		s = strings.TrimPrefix(s, "0x")
 	}
@@ -148,10 +157,13 @@ func (w *worker) toNumber(L *glua.LState) int {
 	return 1
 }
 
+// maxNumeral is how long a text can be that is taken for a number.
+const maxNumeral = 4096
+
 // parseNumber reads a number as Lua does: decimal, with exponent, or hexadecimal, white space around it.
 func parseNumber(s string) (float64, bool) {
 	s = strings.Trim(s, " \t\n\r\v\f")
-	if s == "" || len(s) > 4096 {
+	if s == "" || len(s) > maxNumeral {
 		return 0, false
 	}
 	digits := strings.TrimLeft(s, "+-")

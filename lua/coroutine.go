@@ -36,6 +36,12 @@ func (w *worker) coCreate(L *glua.LState) int {
 // all of them together stand on the one stack of the goroutine, whose overflow would end the process.
 const maxResumes = 32
 
+// What handing over values costs, in bytes.
+const (
+	bytesResume = 64
+	bytesHanded = 32 // a value, in two slices
+)
+
 func resumes(L *glua.LState) int {
 	n := 0
 	for ; L.Parent != nil; L = L.Parent {
@@ -60,6 +66,7 @@ func (w *worker) refusal(L, thread *glua.LState) string {
 // resume runs a thread that is not refused until it yields or ends. The error is the thread's.
 func (w *worker) resume(L, thread *glua.LState, args []glua.LValue) ([]glua.LValue, glua.LValue) {
 	w.step(L, 4)
+	w.charge(L, bytesResume+len(args)*bytesHanded)
 	_, err, values := L.Resume(thread, w.threads[thread], args...)
 	if err == nil {
 		return values, nil
@@ -118,6 +125,7 @@ func (w *worker) coYield(L *glua.LState) int {
 		L.RaiseError("attempt to yield outside a coroutine")
 	}
 	w.step(L, 8)
+	w.charge(L, L.GetTop()*bytesHanded)
 	if calledByGo() {
 		L.RaiseError("attempt to yield across pcall, a metamethod, an iterator or a function of the library")
 	}

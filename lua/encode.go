@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"unicode/utf8"
 
 	glua "github.com/yuin/gopher-lua"
 
@@ -119,6 +120,9 @@ func (w *worker) encode(dst []byte, v glua.LValue, depth int) ([]byte, error) {
 	case *glua.LTable:
 		return w.encodeTable(dst, v, depth)
 	case glua.LString:
+		if len(v) > longText && !w.fits(len(dst), string(v)) {
+			return dst, errOverrun
+		}
 		return rawjson.AppendQuoted(dst, string(v)), nil
 	case glua.LNumber:
 		return w.encodeNumber(dst, v)
@@ -136,6 +140,28 @@ func (w *worker) encode(dst []byte, v glua.LValue, depth int) ([]byte, error) {
 		}
 	}
 	return dst, fault("a %s cannot be JSON", v.Type())
+}
+
+// longText is how long a text is whose escapes are counted before it is written.
+const longText = 64 << 10
+
+// fits reports whether what is written and a long text, with its escapes, is within the limit of memory.
+func (w *worker) fits(written int, text string) bool {
+	size := written + len(text)
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ':
+			size += 5
+		case c == '"' || c == '\\':
+			size++
+		case c >= utf8.RuneSelf:
+			size += 2 // were it not UTF-8
+		}
+	}
+	if int64(size) > w.budget.maxMemory {
+		return w.budget.take(size)
+	}
+	return w.budget.work(len(text) >> 8)
 }
 
 func (w *worker) encodeNumber(dst []byte, n glua.LNumber) ([]byte, error) {

@@ -29,6 +29,7 @@ func (w *worker) number(raw []byte) glua.LValue {
 	}
 	w.budget.take(64 + len(raw))
 	w.budget.work(len(raw) >> 5)
+	w.budget.grown(len(raw)) // arithmetic on it reads all of its digits
 	v, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil || math.Abs(v) >= maxExact && isInteger(raw) && strings.TrimPrefix(string(raw), "-") != maxExactText {
 		return w.exactNumber(string(raw))

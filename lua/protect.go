@@ -23,15 +23,31 @@ var openUpvalues = func() uintptr {
 // stay: a closure and its function would each have a copy of their common variables from then on. So those
 // are put aside. Nobody needs them meanwhile: they are looked up only by code of the functions they belong to.
 func (w *worker) protected(L *glua.LState, nargs int) error {
+	L.Insert(guard, L.GetTop()-nargs)
 	open := (**glua.Upvalue)(unsafe.Add(unsafe.Pointer(L), openUpvalues))
 	outer := *open
 	*open = nil
-	err := L.PCall(nargs, glua.MultRet, nil)
+	err := L.PCall(nargs+1, glua.MultRet, nil)
 	*open = outer
 	return err
 }
 
-// protectedCost is the price of a protected call in steps: a failure spells out the stack.
+// guard calls its first argument with the others. An error in there comes with a stack trace already, for PCall
+// would spell out the whole stack, which nobody reads, and take a time that grows with the square of its depth.
+var guard = &glua.LFunction{IsG: true, GFunction: func(L *glua.LState) int {
+	L.Panic = raiseUntraced
+	L.Call(L.GetTop()-1, glua.MultRet)
+	return L.GetTop()
+}}
+
+func raiseUntraced(L *glua.LState) {
+	panic(&glua.ApiError{Type: glua.ApiErrorRun, Object: L.Get(-1), StackTrace: untraced})
+}
+
+// untraced stands for the stack trace of an error that has none.
+const untraced = "-"
+
+// protectedCost is the price of a protected call in steps: a failure unwinds Go's stack.
 const protectedCost = 64
 
 // pcall is Lua's, except that nothing catches the overrun of a limit.
@@ -87,15 +103,14 @@ func (w *worker) caught(err error) glua.LValue {
 	return glua.LString(err.Error())
 }
 
-// unwind passes an overrun on. Raised anew at every level it would have gopher-lua spell out the stack each
-// time; an error that has a trace already is passed as it is.
+// unwind passes an overrun on as it is.
 func (w *worker) unwind(err error) {
 	api, ok := err.(*glua.ApiError)
 	if !ok || api.Object == nil {
 		api = &glua.ApiError{Type: glua.ApiErrorRun, Object: glua.LString(w.budget.message)}
 	}
 	if api.StackTrace == "" {
-		api.StackTrace = "-"
+		api.StackTrace = untraced
 	}
 	panic(api)
 }

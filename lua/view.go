@@ -22,6 +22,7 @@ type node struct {
 	changed bool // an object's members are no longer those of raw
 	pass    int  // of the encoder that clean is from
 	clean   bool // what untouched said in that pass
+	given   bool // raw already is a document of this event
 	members []member
 	index   map[string]int32 // name to last member, once there are many members
 }
@@ -297,6 +298,8 @@ func (w *worker) decode(raw []byte) glua.LValue {
 // decodeList decodes one level of an array.
 func (w *worker) decodeList(raw []byte) *node {
 	n := w.newNode(nil, raw, true)
+	// Before the walk: lists in lists walk over the same text, once for every level.
+	w.budget.work(len(raw) >> 8)
 	it := rawjson.ElementsOf(raw)
 	for value, ok := it.Next(); ok; value, ok = it.Next() {
 		start, end := it.Bounds()
@@ -309,7 +312,6 @@ func (w *worker) decodeList(raw []byte) *node {
 	}
 	w.budget.take(bytesNode)
 	w.budget.grown(len(n.members))
-	w.budget.work(len(raw) >> 8)
 	n.table = w.L.CreateTable(len(n.members), 0)
 	n.table.Metatable = w.listMT
 	for i := range n.members {
