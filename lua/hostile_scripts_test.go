@@ -105,6 +105,7 @@ var hostileScripts = []hostileScript{
 	{"a huge index in a list of the event", `event.l[60000000] = 1`, typeMemory},
 	{"many small tables", `local t = {} while true do t[#t + 1] = {} end`, typeMemory},
 	{"many small tables with names", `local t while true do t = {t, a = 1, b = 2} end`, typeMemory},
+	{"tables in tables in tables", `local t = {} while true do t[#t + 1] = {{}, {a = {}, b = {1, 2}}} end`, typeMemory},
 	{"many closures", `local t while true do local u = t t = function() return u end end`, typeMemory},
 	{"many local functions", `local t while true do local u = t local function f() return u end t = f end`, typeMemory},
 	{"tables of many values", `local l = {} for i = 1, 4000 do l[i] = i end local function many() return unpack(l) end local t = {} while true do t[#t + 1] = {many()} end`, typeMemory},

@@ -51,6 +51,7 @@ func compile(name string, source []byte) (prog *program, err error) {
 	if err != nil {
 		return nil, syntaxError(prog.name, err)
 	}
+	plainCalls(prog.proto)
 	return prog, nil
 }
 

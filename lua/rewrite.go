@@ -3,6 +3,7 @@ package lua
 import (
 	"strconv"
 
+	glua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
 )
 
@@ -10,12 +11,12 @@ import (
 // They are locals of the main chunk: a call finds them as upvalues, without a table access.
 const (
 	hookConcat = "\x00concat" // (a, b, ...): a .. b .. ...
-	hookSet    = "\x00set"    // (t, k, v): t[k] = v
+	hookSet    = "\x00set"    // (t, k, v [, bytes]): t[k] = v, where v may be a new table, accounted for
 	hookTable  = "\x00table"  // ({...}, bytes): the table, accounted for
 	hookExtend = "\x00extend" // ({...}, bytes, n, ...): the table with the values behind its first n elements
 	hookKey    = "\x00key"    // (k): k, accounted for as a key of a new table
 	hookFunc   = "\x00func"   // (function, bytes): the function, accounted for
-	hookAll    = "\x00all"    // (...): ...
+	hookAll    = "\x00all"    // (): nothing, instead of ... in the main chunk
 )
 
 var hooks = []string{hookConcat, hookSet, hookTable, hookExtend, hookKey, hookFunc, hookAll}
@@ -40,8 +41,7 @@ const (
 
 // rewriter replaces what allocates in the middle of an instruction by calls of bounded functions, so that
 // nothing a script does escapes its memory limit: string concatenation, assignments to fields, table
-// constructors and function expressions. It also turns tail calls into plain ones: gopher-lua remembers
-// how many there were and spells them all out in a stack trace.
+// constructors and function expressions.
 type rewriter struct {
 	depth int // of nested functions; 0 in the main chunk
 	level int // of nested statements and expressions
@@ -143,19 +143,9 @@ func (r *rewriter) stmt(s ast.Stmt) ast.Stmt {
 	case *ast.FuncDefStmt:
 		r.function(s.Func)
 	case *ast.ReturnStmt:
-		r.returned(s)
+		r.exprs(s.Exprs)
 	}
 	return s
-}
-
-func (r *rewriter) returned(s *ast.ReturnStmt) {
-	r.exprs(s.Exprs)
-	if len(s.Exprs) != 1 {
-		return
-	}
-	if call, ok := s.Exprs[0].(*ast.FuncCallExpr); ok && !call.AdjustRet {
-		s.Exprs[0] = r.call(call, hookAll, call)
-	}
 }
 
 // assign turns t[k] = v into a call. Several targets get temporaries first, as Lua evaluates all
@@ -171,7 +161,11 @@ func (r *rewriter) assign(s *ast.AssignStmt) ast.Stmt {
 		return r.assignMany(s)
 	}
 	if f, ok := s.Lhs[0].(*ast.AttrGetExpr); ok {
-		return at(s, &ast.FuncCallStmt{Expr: r.call(s, hookSet, f.Object, f.Key, single(s.Rhs[0]))})
+		args := []ast.Expr{f.Object, f.Key, single(s.Rhs[0])}
+		if t, bytes, ok := newTable(s.Rhs[0]); ok {
+			args = []ast.Expr{f.Object, f.Key, t, number(bytes)}
+		}
+		return at(s, &ast.FuncCallStmt{Expr: r.call(s, hookSet, args...)})
 	}
 	return s
 }
@@ -283,6 +277,9 @@ func (r *rewriter) table(t *ast.TableExpr) ast.Expr {
 			elements++
 		}
 		f.Value = r.expr(f.Value)
+		if inner, n, ok := newTable(f.Value); ok {
+			f.Value, bytes = inner, bytes+n
+		}
 	}
 	if n := len(t.Fields); n > 0 && t.Fields[n-1].Key == nil && isMany(t.Fields[n-1].Value) {
 		many, elements, t.Fields = t.Fields[n-1].Value, elements-1, t.Fields[:n-1]
@@ -294,6 +291,17 @@ func (r *rewriter) table(t *ast.TableExpr) ast.Expr {
 		return r.call(t, hookExtend, t, number(bytes), number(elements), many)
 	}
 	return r.call(t, hookTable, t, number(bytes))
+}
+
+// newTable takes a call of hookTable apart, so that another hook accounts for the table as well: each call
+// of a hook takes as long as some five instructions.
+func newTable(e ast.Expr) (t ast.Expr, bytes int, ok bool) {
+	call, ok := e.(*ast.FuncCallExpr)
+	if !ok || !isHook(call) || call.Func.(*ast.IdentExpr).Value != hookTable {
+		return nil, 0, false
+	}
+	bytes, err := strconv.Atoi(call.Args[1].(*ast.NumberExpr).Value)
+	return call.Args[0], bytes, err == nil
 }
 
 // concat flattens a .. (b .. (c ...)), which is how the parser nests it, into one call.
@@ -371,4 +379,18 @@ func single(e ast.Expr) ast.Expr {
 		e.AdjustRet = true
 	}
 	return e
+}
+
+// plainCalls turns tail calls into plain ones: gopher-lua counts them, and spells them all out in a stack
+// trace. The instruction behind a tail call returns whatever the call left.
+func plainCalls(proto *glua.FunctionProto) {
+	const opcode = 26 // bits below it
+	for i, inst := range proto.Code {
+		if int(inst>>opcode) == glua.OP_TAILCALL {
+			proto.Code[i] = inst&(1<<opcode-1) | uint32(glua.OP_CALL)<<opcode
+		}
+	}
+	for _, inner := range proto.FunctionPrototypes {
+		plainCalls(inner)
+	}
 }

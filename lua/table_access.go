@@ -6,8 +6,11 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// hookSet: t[k] = v, for every assignment to a field that a script spells.
+// set is hookSet: t[k] = v, for every assignment to a field that a script spells.
 func (w *worker) set(L *glua.LState) int {
+	if L.GetTop() == 4 {
+		w.charge(L, int(L.Get(4).(glua.LNumber)))
+	}
 	w.assign(L, L.Get(1), L.Get(2), L.Get(3))
 	return 0
 }
