@@ -84,6 +84,8 @@ func TestStrings_Lua51(t *testing.T) {
 		{`(function() local function f() error("x", 2) end return pcall(function()
 			f() end) end)()`, "false,script.lua:11: x"},
 		{`pcall(error, 1.5)`, "false,script.lua:10: 1.5"},
+		{`pcall(nil)`, "false,script.lua:10: attempt to call a non-function object"},
+		{`pcall(setmetatable({}, {__call = function(_, x) return x, 2 end}), 1)`, "true,1,2"},
 		{`xpcall(error, error)`, "false,error in error handling"},
 		{`xpcall(function() error("x", 0) end, function() error("y", 0) end)`, "false,error in error handling: y"},
 		{`xpcall(function() error("x", 0) end, function(m) return m, 2 end)`, "false,x"},
