@@ -29,7 +29,9 @@
 // gopher-lua asks its context before each instruction, in the goroutine that runs the script. The context
 // here is a budget that counts, and reads the thread's processor time after so many steps (budget.go). Memory is accounted
 // for where it is allocated: the syntax tree is rewritten so that concatenation, assignments to fields,
-// table constructors and closures are calls (rewrite.go), and every native function is one of ours.
+// table constructors and closures are calls (rewrite.go), and every native function is one of ours. No
+// protected call catches an overrun (protect.go). What the limits do not count is bounded by numbers: the
+// depth of calls, of coroutines inside each other and of syntax, which all stand on the goroutine's stack.
 //
 // # How events are seen
 //

@@ -12,6 +12,7 @@ const (
 	// A capture's length while it is open, and of a position capture.
 	captureOpen     = -1
 	capturePosition = -2
+	bytesMatcher    = 640
 )
 
 // matcher matches a Lua 5.1 pattern by backtracking, as the manual describes it, and counts every try: a
@@ -83,6 +84,9 @@ func (m *matcher) items(s, p int) int {
 			}
 		}
 		end := m.classEnd(p)
+		if end-p > 64 {
+			m.w.step(m.L, (end-p)>>6)
+		}
 		repeat := byte(0)
 		if end < len(m.pat) {
 			repeat = m.pat[end]
@@ -224,11 +228,12 @@ func isAlpha(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 func (m *matcher) greedy(s, p, end, least int) int {
-	i := 0
+	i, work := 0, 0
 	for s+i < len(m.src) && m.single(m.src[s+i], p, end) {
 		i++
-		if i&63 == 0 {
-			m.w.step(m.L, 8)
+		if work += 7 + end - p; work >= 512 { // a set is searched from its beginning
+			m.w.step(m.L, work>>6)
+			work = 0
 		}
 	}
 	for ; i >= least; i-- {
@@ -244,6 +249,7 @@ func (m *matcher) lazy(s, p, end int) int {
 		if r := m.at(s, end+1); r >= 0 {
 			return r
 		}
+		m.w.step(m.L, (end-p)>>6)
 		if s >= len(m.src) || !m.single(m.src[s], p, end) {
 			return -1
 		}
@@ -310,6 +316,7 @@ func (m *matcher) frontier(s, p int) (int, bool) {
 		m.fail("missing '[' after '%f' in pattern")
 	}
 	end := m.classEnd(p)
+	m.w.step(m.L, (end-p)>>5)
 	var before, here byte
 	if s > 0 {
 		before = m.src[s-1]

@@ -37,7 +37,12 @@ func compile(name string, source []byte) (prog *program, err error) {
 	prog = &program{name: filepath.Base(name), version: versionOf(source)}
 	defer func() {
 		// The compiler of gopher-lua panics for some faults that its parser lets pass.
-		if r := recover(); r != nil {
+		switch r := recover().(type) {
+		case nil:
+		case *SyntaxError: // of the rewriter
+			r.File = filepath.Base(name)
+			prog, err = nil, r
+		default:
 			prog, err = nil, &SyntaxError{File: filepath.Base(name), Message: fmt.Sprint(r)}
 		}
 	}()
@@ -50,6 +55,7 @@ func compile(name string, source []byte) (prog *program, err error) {
 	if err != nil {
 		return nil, syntaxError(prog.name, err)
 	}
+	plainCalls(prog.proto)
 	return prog, nil
 }
 

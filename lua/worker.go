@@ -279,6 +279,11 @@ func (w *worker) document(v glua.LValue) ([]byte, error) {
 	}
 	w.pass++
 	if n := w.nodeOf(t); n != nil && !n.list && w.untouched(n) {
+		// The first time it costs nothing; the same one again makes the output larger than the event.
+		if n.given && !w.budget.take(len(n.raw)) {
+			return nil, errOverrun
+		}
+		n.given = true
 		return n.raw, nil
 	}
 	var err error
