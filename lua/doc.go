@@ -8,8 +8,8 @@
 //	L1  What a script does not touch leaves as it came, byte for byte: members are copied from the
 //	    event's own text, an untouched event is the payload itself. A value that is moved keeps its
 //	    text too, except for the escapes of strings.
-//	L2  A script reaches its event, its meta table and the functions named in sandbox.go; no files, no
-//	    network, no clock, no other code, no other script's state.
+//	L2  A script reaches its event, its meta table and the functions named in sandbox.go and library.go;
+//	    no files, no network, no clock, no other code, no other script's state.
 //	L3  An event ends within its limits of time and memory, whatever the script does: inside native
 //	    functions, coroutines, metamethods and protected calls as well. What overran a limit is
 //	    thrown away with its state.

@@ -86,14 +86,3 @@ func digits(s string, i, n int) (value int, ok bool) {
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-
-// excerptBytes is how much of a text stands in a message.
-const excerptBytes = 64
-
-// Excerpt is the beginning of a text, for messages.
-func Excerpt(s string) string {
-	if len(s) > excerptBytes {
-		return s[:excerptBytes] + "..."
-	}
-	return s
-}
