@@ -81,14 +81,13 @@ const sampleEvent = `{"message":"10.1.2.3 \"GET / HTTP/1.1\" 200","context":{},"
 
 var usesEvent = regexp.MustCompile(`\b(event|meta)\b`)
 
-// runBlock runs a block as what it is: a file of testdata, a whole script, tests of the script of the
-// contract, lines of a transform, or assertions.
+// runBlock runs a block as what it is: a whole script, tests of the script of the contract, lines of a transform,
+// or assertions.
 func runBlock(t *testing.T, b luaBlock, contract string) {
 	source, lines := b.text, b.line
 	switch {
 	case strings.HasPrefix(source, fileMark):
-		sameAsFile(t, b)
-		return
+		return // TestGolden runs the file
 	case strings.Contains(source, "function transform("):
 	case strings.Contains(source, "function test_"), strings.Contains(source, "\ntest_"), strings.HasPrefix(source, "test_"):
 		source, lines = contract+"\n"+source, 0
@@ -110,14 +109,34 @@ func runBlock(t *testing.T, b luaBlock, contract string) {
 // fileMark begins a block that shows a whole file of testdata: "-- lua/testdata/NAME.lua".
 const fileMark = "-- lua/testdata/"
 
-func sameAsFile(t *testing.T, b luaBlock) {
-	first, rest, _ := strings.Cut(b.text, "\n")
-	want, err := os.ReadFile("../" + strings.TrimPrefix(first, "-- "))
+var fileBlock = regexp.MustCompile("(?ms)^```lua\n-- (lua/testdata/[a-z_]+\\.lua)\n(.*?)^```$")
+
+// TestDocs_ShowTheFiles compares the recipes of the manual with the files that they are; -update copies them anew.
+func TestDocs_ShowTheFiles(t *testing.T) {
+	text, err := os.ReadFile(manual)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rest != string(want) {
-		t.Errorf("the block is not the file any more:\n%s", firstDifference(rest, string(want)))
+	shown := 0
+	renewed := fileBlock.ReplaceAllFunc(text, func(block []byte) []byte {
+		shown++
+		m := fileBlock.FindSubmatch(block)
+		file, err := os.ReadFile("../" + string(m[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !*update && !bytes.Equal(m[2], file) {
+			t.Errorf("%s is shown as it was:\n%s", m[1], firstDifference(string(m[2]), string(file)))
+		}
+		return fmt.Appendf(nil, "```lua\n-- %s\n%s```", m[1], file)
+	})
+	if shown < 5 {
+		t.Errorf("%s shows only %d files", manual, shown)
+	}
+	if *update {
+		if err := os.WriteFile(manual, renewed, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

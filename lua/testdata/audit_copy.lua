@@ -5,12 +5,13 @@ local audited = { create = true, update = true, delete = true, login = true }
 function transform(event)
   local context = event.context
   if type(context) == "table" and audited[context.action] then
+    local actor = tostring(context.user_id or "")
     emit({
       ["@timestamp"] = event.datetime,
       actor = context.user_id,
       action = context.action,
       object = context.object,
-    }, { index = "logs-audit-default", routing = tostring(context.user_id or "nobody") })
+    }, { index = "logs-audit-default", routing = actor ~= "" and actor or "nobody" })
   end
   event.extra = nil
   return event

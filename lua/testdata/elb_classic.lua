@@ -39,7 +39,7 @@ end
 -- endpoint splits address:port. Addresses of IPv6 come with and without brackets.
 local function endpoint(text)
   local address, port = text:match("^(.+):(%d+)$")
-  if not address then
+  if not address or #port > 5 then
     return nil, "no address and port: " .. text
   end
   address = address:match("^%[(.+)%]$") or address
@@ -76,11 +76,11 @@ end
 local function numbers(found)
   for _, name in ipairs(numeric) do
     local text = found[name]
-    local value = tonumber(text)
+    local value = #text < 16 and text:match("^%-?%d+%.?%d*$") and tonumber(text)
     if not value and text ~= "-" then
       return nil, name .. " is no number: " .. text
     end
-    found[name] = value ~= -1 and value or nil
+    found[name] = value and value ~= -1 and value or nil
   end
   if found.backend_status_code == 0 then -- no backend answered
     found.backend_status_code = nil
@@ -164,12 +164,17 @@ local function fill(event, found)
 end
 
 local function tag(event, name, reason)
-  if type(event.tags) == "table" then
-    table.insert(event.tags, name)
-  else
-    event.tags = { name }
+  local tags = {}
+  if type(event.tags) == "string" then
+    tags[1] = event.tags
+  elseif type(event.tags) == "table" then
+    for i, old in ipairs(event.tags) do
+      tags[i] = old
+    end
   end
-  put(event, "error.message", reason)
+  tags[#tags + 1] = name
+  event.tags = tags
+  event.error = { message = reason }
 end
 
 function transform(event)

@@ -30,26 +30,32 @@ local places = {
 }
 local numeric = { ["http.response.status_code"] = true, ["process.pid"] = true, ["log.origin.file.line"] = true }
 
--- is_list tells a list from a map. PHP writes an empty map as [], which counts as neither.
-local function is_list(t)
-  return #t > 0
+-- is_map tells a map from a list and from anything else. PHP writes an empty map as [], which counts as one.
+local function is_map(value)
+  return type(value) == "table" and #value == 0
 end
 
 local function has_content(value)
-  return value ~= json.null and value ~= "" and not (type(value) == "table" and next(value) == nil)
+  return value ~= nil and value ~= json.null and value ~= "" and not (type(value) == "table" and next(value) == nil)
+end
+
+-- finite is tonumber for what can be written: not for 1e400, which is infinite as a Lua number.
+local function finite(value)
+  local number = tonumber(value)
+  return number and math.abs(number) < math.huge and number or nil
 end
 
 -- put sets doc.a.b.c for the path "a.b.c", with the tables on the way, and says whether it did: what is taken stays.
 local function put(doc, path, value)
-  if value == nil or value == json.null or value == "" then
+  if not has_content(value) then
     return false
   end
   for name in path:gmatch("([^.]+)%.") do
     local inner = doc[name]
-    if inner == nil or inner == json.null or type(inner) == "table" and next(inner) == nil then
+    if not has_content(inner) then
       inner = {}
       doc[name] = inner
-    elseif type(inner) ~= "table" then
+    elseif not is_map(inner) then
       return false
     end
     doc = inner
@@ -80,17 +86,24 @@ local function typed(path, value)
     return ip.cidr_match(address, "0.0.0.0/0") ~= nil and address or nil
   end
   if numeric[path] then
-    return tonumber(value)
+    return finite(value)
   end
   return tostring(value)
 end
 
+-- label adds a label. What the sender has under labels stays; if that is no map, as the label of that name.
 local function label(event, name, value)
-  if value == nil or not has_content(value) then
+  if not has_content(value) then
     return
   end
-  event.labels = type(event.labels) == "table" and next(event.labels) and event.labels or {}
-  event.labels[name:gsub("[%.%s]", "_")] = text_of(value)
+  local labels = event.labels
+  if not has_content(labels) then
+    event.labels = {}
+  elseif not is_map(labels) then
+    event.labels = { labels = text_of(labels) }
+  end
+  name = name:gsub("[%.%s]", "_")
+  event.labels[name == "" and "_" or name] = text_of(value)
 end
 
 -- parse_time reads datetime: a text, or the object that Monolog 1 writes, whose zone stands beside it.
@@ -122,7 +135,7 @@ local function put_time(event)
 end
 
 local function put_level(event)
-  local name, number = event.level_name, tonumber(event.level)
+  local name, number = event.level_name, finite(event.level)
   if type(name) ~= "string" then
     name = level_names[number] or type(event.level) == "string" and event.level or nil
   end
@@ -139,10 +152,10 @@ local function stack_lines(out, trace)
   end
   for i, step in ipairs(type(trace) == "table" and trace or {}) do
     if type(step) == "table" then
-      local call = tostring(step.class or "") .. tostring(step.type or "") .. tostring(step["function"] or "")
-      step = ("%s:%s %s"):format(tostring(step.file or "[internal]"), tostring(step.line or "?"), call)
+      local call = text_of(step.class or "") .. text_of(step.type or "") .. text_of(step["function"] or "")
+      step = text_of(step.file or "[internal]") .. ":" .. text_of(step.line or "?") .. " " .. call
     end
-    out[#out + 1] = "#" .. (i - 1) .. " " .. tostring(step)
+    out[#out + 1] = "#" .. (i - 1) .. " " .. text_of(step)
   end
 end
 
@@ -150,8 +163,8 @@ end
 local function exception_text(exception)
   local out = {}
   for depth = 1, 10 do
-    out[#out + 1] = (depth > 1 and "Caused by: " or "")
-      .. ("%s: %s at %s"):format(tostring(exception.class), tostring(exception.message or ""), tostring(exception.file or "?"))
+    out[#out + 1] = (depth > 1 and "Caused by: " or "") .. text_of(exception.class) .. ": "
+      .. text_of(exception.message or "") .. " at " .. text_of(exception.file or "?")
     stack_lines(out, exception.trace)
     exception = exception.previous
     if type(exception) ~= "table" or exception.class == nil then
@@ -166,10 +179,10 @@ end
 --   App\Failed: Message in /app/a.php:12
 local function put_exception(event, exception)
   if type(exception) == "table" and exception.class ~= nil then
-    put(event, "error.type", tostring(exception.class))
-    put(event, "error.message", exception.message ~= nil and tostring(exception.message) or nil)
-    if exception.code ~= 0 and exception.code ~= nil then
-      put(event, "error.code", tostring(exception.code))
+    put(event, "error.type", text_of(exception.class))
+    put(event, "error.message", text_of(exception.message or ""))
+    if exception.code ~= 0 then
+      put(event, "error.code", text_of(exception.code or ""))
     end
     put(event, "error.stack_trace", exception_text(exception))
     return
@@ -187,15 +200,11 @@ end
 
 -- put_url gives url.full its parts; Laravel's WebProcessor has only path and query.
 local function put_url(event)
-  local address = type(event.url) == "table" and event.url.full
-  if not address then
+  local address = is_map(event.url) and event.url.full
+  if type(address) ~= "string" then
     return
   end
-  local parts = url.parse(address)
-  if not parts then
-    event.url.full, event.url.original = nil, address
-    return
-  end
+  local parts = url.parse(address) or {}
   if not parts.scheme then
     event.url.full, event.url.original = nil, address
   end
@@ -206,7 +215,7 @@ end
 
 -- spread takes a context or an extra apart. prefix parts labels that both could have.
 local function spread(event, members, prefix)
-  if type(members) ~= "table" or is_list(members) then
+  if not is_map(members) then
     label(event, prefix, members)
     return
   end
@@ -217,7 +226,7 @@ local function spread(event, members, prefix)
       -- nothing to keep
     elseif name == "exception" then
       put_exception(event, value)
-    elseif name == "request" and type(value) == "table" and not is_list(value) then
+    elseif name == "request" and is_map(value) then
       spread(event, value, "request")
     elseif fitting == nil or not put(event, place, fitting) then
       label(event, prefix == "context" and name or prefix .. "_" .. name, value)
@@ -241,7 +250,7 @@ function transform(event)
   put_url(event)
   put(event, "service.name", default_service)
   put(event, "service.environment", environments[channel] and channel or nil)
-  put(event, "event.dataset", (event.service and event.service.name or "php") .. ".log")
+  put(event, "event.dataset", text_of(is_map(event.service) and event.service.name or "php") .. ".log")
   put(event, "ecs.version", "8.11.0")
   return event
 end

@@ -16,7 +16,7 @@ local zone = "UTC" -- FPM writes the local time of its machine, without a zone
 -- writes "unknown:0"; for included files the function is [INCLUDE_OR_EVAL].
 local function frame(line)
   local name, file, number = line:match("^%[0x%x+%] (.-)%(%) (.+):(%d+)%s*$")
-  if not name then
+  if not name or #number > 10 then
     return nil
   end
   if file == "unknown" then
@@ -28,7 +28,7 @@ end
 -- read gives what stands in the entry, or nil and what is wrong with it.
 local function read(entry)
   local date, pool, pid, rest = entry:match("^%s*%[([^%]]+)%]%s+%[pool ([^%]]+)%] pid (%d+)%s*\n(.*)$")
-  if not date then
+  if not date or #pid > 10 then
     return nil, "not the head of an entry of a slow log"
   end
   local at, why = time.parse(date, "%d-%b-%Y %H:%M:%S", zone)
@@ -65,6 +65,20 @@ local function fill(event, found)
   end
 end
 
+local function tag(event, name, reason)
+  local tags = {}
+  if type(event.tags) == "string" then
+    tags[1] = event.tags
+  elseif type(event.tags) == "table" then
+    for i, old in ipairs(event.tags) do
+      tags[i] = old
+    end
+  end
+  tags[#tags + 1] = name
+  event.tags = tags
+  event.error = { message = reason }
+end
+
 function transform(event)
   local found, why
   if type(event.message) == "string" then
@@ -75,8 +89,7 @@ function transform(event)
   if found then
     fill(event, found)
   else
-    event.tags = { "_parse_failed" }
-    event.error = { message = why }
+    tag(event, "_parse_failed", why)
   end
   return event
 end

@@ -9,7 +9,10 @@ function transform(event, meta)
   elseif event.channel == "audit" then
     meta.index = "logs-audit-default"
     meta.pipeline = "audit"
-    meta.routing = tostring(event.context.tenant)
+    local tenant = type(event.context) == "table" and event.context.tenant or ""
+    if tenant ~= "" then
+      meta.routing = tostring(tenant)
+    end
   end
   event.received_at = meta.received_at
   event.remote = meta.remote
@@ -27,6 +30,12 @@ function test_an_audit_event_goes_by_tenant()
   local meta = {}
   transform({ level = 200, channel = "audit", context = { tenant = 17 } }, meta)
   assert(meta.index == "logs-audit-default" and meta.pipeline == "audit" and meta.routing == "17")
+end
+
+function test_an_audit_event_without_a_tenant()
+  local meta = {}
+  transform(json.decode('{"level":200,"channel":"audit","context":[]}'), meta)
+  assert(meta.index == "logs-audit-default" and meta.routing == nil)
 end
 
 function test_anything_else_stays()
