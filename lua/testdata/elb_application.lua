@@ -330,7 +330,7 @@ function test_what_does_not_fit_is_kept()
     [""] = "quoted fields",
     ["\0\255\254 rubbish"] = "quoted fields",
     [good:sub(1, 150)] = "quoted fields",
-    [good:sub(1, 360)] = "csv",
+    [good:sub(1, 360)] = "broken quotes",
     [(good:gsub(" 10.0.0.1:8080 0", " 0", 1))] = "11 fields",
     [(good:gsub("2026%-01", "2026-13", 1))] = "2026-13",
     [(good:gsub("192.0.2.10:", "shop.example:", 1))] = "shop.example",
