@@ -18,7 +18,8 @@
 //	    Lua state, which is made anew now and then, at any time (see worker.worn). What the script keeps in
 //	    its table state outlives that; an event that fails has changed nothing in it (state.go).
 //	L5  A script takes over only after it compiled, was loaded, defined transform and passed its own
-//	    test_* functions. An event is transformed by one version of the script, never by a mixture.
+//	    tests: functions and tables test_*, and the golden events beside its file. An event is transformed
+//	    by one version of the script, never by a mixture.
 //
 // # How the limits work
 //
@@ -32,9 +33,14 @@
 // A table that came from JSON is a Lua table whose metatable leads here; a node knows where its members
 // stand in the text and which of them were read or assigned (view.go). Only what is read is decoded.
 //
+// # How scripts are linted
+//
+// Lint reads a script without running it (lint.go). It walks the syntax tree once, with scopes, and judges
+// when it knows what the script defines anywhere. What weir itself offers it reads out of a sandbox.
+//
 // Concurrency: a Transformer is safe for concurrent use; each call borrows a state from a pool that
-// grows to as many states as there ever were calls at a time. Run is the only goroutine, and ends with
-// its context.
+// grows to as many states as there ever were calls at a time. Lint may be called concurrently. Run is the
+// only goroutine, and ends with its context.
 //
 // The package does not retry, does not decide which index a script may choose, and does not fill in
 // what the script left open: that is flush's.

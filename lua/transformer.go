@@ -57,7 +57,7 @@ func (t *Transformer) load() error {
 	if !t.news(version) {
 		return nil
 	}
-	script, err := Compile(t.opts.Script, source, t.opts)
+	script, err := compileFile(t.opts.Script, source, t.opts)
 	if err == nil {
 		err = script.SelfTest()
 	}
