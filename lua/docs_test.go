@@ -25,8 +25,8 @@ type luaBlock struct {
 // name is how the block is called in messages: the document with the line before the block.
 func (b luaBlock) name() string { return fmt.Sprintf("%s:%d", filepath.Base(b.file), b.line) }
 
-// luaBlocks cuts the blocks out of a document.
-func luaBlocks(t *testing.T, path string) []luaBlock {
+// documentBlocks cuts the blocks out of a document.
+func documentBlocks(t *testing.T, path string) []luaBlock {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -66,7 +66,7 @@ func TestDocs_BlocksRun(t *testing.T) {
 	}
 	found := 0
 	for _, path := range append(paths, "../README.md") {
-		for _, b := range luaBlocks(t, path) {
+		for _, b := range documentBlocks(t, path) {
 			found++
 			t.Run(b.name(), func(t *testing.T) { runBlock(t, b, string(contract)) })
 		}
@@ -201,7 +201,7 @@ func TestDocs_NameEveryFunction(t *testing.T) {
 		t.Fatal(err)
 	}
 	var examples strings.Builder
-	for _, b := range luaBlocks(t, manual) {
+	for _, b := range documentBlocks(t, manual) {
 		examples.WriteString(b.text)
 	}
 	s := mustCompile(t, "function transform(event) return event end")
