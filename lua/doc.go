@@ -20,6 +20,9 @@
 //	L5  A script takes over only after it compiled, was loaded, defined transform and passed its own
 //	    tests: functions and tables test_*, and the golden events beside its file. An event is transformed
 //	    by one version of the script, never by a mixture.
+//	L6  What a changed script is tried on in the shadow leaves no trace but the report. A trial that cannot be made, or
+//	    takes too long, keeps no script from taking over.
+//	L7  A version that is rolled back gives way to one that was in force before, and is not taken again by itself.
 //
 // # How the limits work
 //
@@ -37,6 +40,13 @@
 //
 // Lint reads a script without running it (lint.go). It walks the syntax tree once, with scopes, and judges
 // when it knows what the script defines anywhere. What weir itself offers it reads out of a sandbox.
+//
+// # How a version comes and goes
+//
+// Each version that comes into force has a pool of states (transformer.go). Taking over (reload.go) and rolling back
+// (rollback.go) are one atomic store of another pool, so an event, which looks once which pool there is, notices nothing. The
+// run in the shadow (shadow.go) is in the goroutine that reloads. A version is judged in the goroutine of an
+// event that failed; events that do not fail are counted, and that is all.
 //
 // Concurrency: a Transformer is safe for concurrent use; each call borrows a state from a pool that
 // grows to as many states as there ever were calls at a time. Lint may be called concurrently. Run is the

@@ -133,13 +133,13 @@ func TestTransformer_GoldenEvents(t *testing.T) {
 	if err := os.WriteFile(path, []byte(body("event.b = 2")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.Reload(); !errors.Is(err, ErrTestsFailed) || !strings.Contains(err.Error(), "golden event one: b is 2, and is not wanted") || tr.Version() != before {
+	if err := tr.Reload(t.Context(), false); !errors.Is(err, ErrTestsFailed) || !strings.Contains(err.Error(), "golden event one: b is 2, and is not wanted") || tr.Version() != before {
 		t.Fatalf("version %s, before %s, %v", tr.Version(), before, err)
 	}
 	if err := os.WriteFile(GoldenPath(path), []byte(strings.Replace(golden, `[{"source":{"a":1}}]`, `[{"source":{"a":1,"b":2}}]`, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.Reload(); err != nil || tr.Version() == before {
+	if err := tr.Reload(t.Context(), false); err != nil || tr.Version() == before {
 		t.Errorf("version %s, %v", tr.Version(), err)
 	}
 }

@@ -109,31 +109,26 @@ func (c *checker) configuration(file string) {
 	}
 }
 
-// transforms compiles each script once and runs its own tests.
+// transforms compiles each script, once for each set of limits, and runs its own tests.
 func (c *checker) transforms() {
 	if c.faulty("transform") || c.faulty("streams") {
 		c.add("transform", resultSkipped, "the configuration is not valid")
 		return
 	}
-	seen := map[string]bool{}
-	for _, stream := range c.cfg.StreamNames() {
-		script := c.cfg.Streams[stream].Transform.Script
-		if script == "" || seen[script] {
-			continue
-		}
-		seen[script] = true
-		err := lua.Check(script, lua.Options{
-			Timeout: c.cfg.Transform.Timeout.Std(), MaxMemory: int64(c.cfg.Transform.MaxMemory),
-			Logger: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
+	keys := c.cfg.scriptKeys()
+	for i, key := range keys {
+		opts, stream := key.limits(), c.cfg.scriptStreams(key)[0]
+		opts.Logger = slog.New(slog.DiscardHandler)
+		if err := lua.Check(key.path, opts); err != nil {
 			c.add("transform", resultFailed, "%s: %s (stream %s)", c.scriptOrigin(stream), err, stream)
 		} else {
-			c.add("transform", resultOK, "%s compiles and passes its tests", script)
+			c.add("transform", resultOK, "%s compiles and passes its tests", c.cfg.scriptName(key))
 		}
-		c.lint(script)
+		if i == 0 || keys[i-1].path != key.path {
+			c.lint(key.path)
+		}
 	}
-	if len(seen) == 0 {
+	if len(keys) == 0 {
 		c.add("transform", resultOK, "no script: events pass as they are")
 	}
 }

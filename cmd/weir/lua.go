@@ -14,8 +14,8 @@ func newLuaCmd(a *app) *cobra.Command {
 		Use:   "lua",
 		Short: "Try a script, run its tests, find its mistakes",
 		Long: `Runs a transform script outside of the service, with the limits of the configuration
-(transform.timeout, transform.max_memory), or looks for mistakes without running it.
-docs/lua.md is the manual of scripts.`,
+(transform.timeout, transform.max_memory, or those of --stream), or looks for mistakes
+without running it. docs/lua.md is the manual of scripts.`,
 		Example: `  weir lua run transform.lua events.ndjson --diff
   weir lua run transform.lua events.ndjson --summary
   weir lua test transform.lua
@@ -31,9 +31,8 @@ func luaOptions(a *app, cfg *Config, stream string) (lua.Options, error) {
 	if _, ok := cfg.Streams[stream]; !ok {
 		return lua.Options{}, usageErrorf("--stream %s is not declared; the streams are %s", stream, strings.Join(cfg.StreamNames(), ", "))
 	}
-	return lua.Options{
-		Timeout: cfg.Transform.Timeout.Std(), MaxMemory: int64(cfg.Transform.MaxMemory),
-		// What the script prints is on level debug.
-		Logger: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}, nil
+	opts := cfg.scriptKey(stream).limits()
+	// What the script prints is on level debug.
+	opts.Logger = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return opts, nil
 }
