@@ -9,9 +9,10 @@ import (
 const (
 	maxCaptures = 32
 	maxRecurse  = 200 // nested pattern items; Lua 5.2 has the same limit
-	// A capture's length while it is open, and of a position capture.
+	// A capture's length while it is open, of a position capture, and of a group that took no part.
 	captureOpen     = -1
 	capturePosition = -2
+	captureAbsent   = -3
 )
 
 // matcher matches a Lua 5.1 pattern by backtracking, as the manual describes it, and counts every try: a
@@ -370,6 +371,8 @@ func (m *matcher) capture(i, s, e int) glua.LValue {
 		m.fail("unfinished capture")
 	case capturePosition:
 		return glua.LNumber(c.start + 1)
+	case captureAbsent:
+		return glua.LNil
 	}
 	m.w.text(m.L, 0) // a slice of the source, no copy
 	return glua.LString(m.src[c.start : c.start+c.length])

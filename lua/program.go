@@ -18,13 +18,16 @@ import (
 	"github.com/weirlog/weir/wal"
 )
 
-// program is a compiled script. It is shared by all its states and never changes.
+// program is a compiled script. It is shared by all its states and never changes, except for what it keeps
+// of the patterns that the script used.
 type program struct {
 	name    string // of the file, without directories, as it stands in messages
 	version string
 	proto   *glua.FunctionProto
 	line    int // where transform is defined
 	tables  map[string]tableLines
+
+	compiled *compiled // safe for concurrent use
 }
 
 // versionOf names a script: the first 12 hexadecimal digits of its SHA-256.
@@ -34,7 +37,7 @@ func versionOf(source []byte) string {
 }
 
 func compile(name string, source []byte) (prog *program, err error) {
-	prog = &program{name: filepath.Base(name), version: versionOf(source)}
+	prog = &program{name: filepath.Base(name), version: versionOf(source), compiled: newCompiled()}
 	defer func() {
 		// The compiler of gopher-lua panics for some faults that its parser lets pass.
 		if r := recover(); r != nil {
