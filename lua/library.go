@@ -61,9 +61,9 @@ func (w *worker) stopped(L *glua.LState) {
 	}
 }
 
-// compiling accounts for compiling a pattern.
-func (w *worker) compiling(L *glua.LState, pattern string) {
-	w.charge(L, stdlib.CompileCost(pattern))
+// compiling accounts for compiling a pattern at a cost of so many bytes.
+func (w *worker) compiling(L *glua.LState, cost int) {
+	w.charge(L, cost)
 	w.step(L, window)
 }
 
