@@ -16,6 +16,7 @@ type Metrics struct {
 	observe prometheus.Observer
 	errors  *prometheus.CounterVec
 	reloads *prometheus.CounterVec
+	scripts *scriptCounters // what scripts count themselves
 }
 
 // NewMetrics registers the package's metrics with reg.
@@ -35,7 +36,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Changed scripts, by result: loaded, refused.",
 		}, []string{"result"}),
 	}
-	reg.MustRegister(m.seconds, m.errors, m.reloads)
+	m.scripts = newScriptCounters()
+	reg.MustRegister(m.seconds, m.errors, m.reloads, m.scripts, m.scripts.refused)
 	m.observe = m.seconds.WithLabelValues()
 	for _, kind := range []string{typeError, typeTimeout, typeMemory, typeResult} {
 		m.errors.WithLabelValues(kind)

@@ -16,12 +16,14 @@ import (
 	"github.com/weirlog/weir/wal"
 )
 
-// program is a compiled script. It is shared by all its states and never changes.
+// program is a compiled script. It is shared by all its states and never changes, but for what bounds
+// the lines that they log.
 type program struct {
 	name    string // of the file, without directories, as it stands in messages
 	version string
 	proto   *glua.FunctionProto
 	line    int // where transform is defined
+	log     *scriptLog
 }
 
 // versionOf names a script: the first 12 hexadecimal digits of its SHA-256.
@@ -31,7 +33,7 @@ func versionOf(source []byte) string {
 }
 
 func compile(name string, source []byte) (prog *program, err error) {
-	prog = &program{name: filepath.Base(name), version: versionOf(source)}
+	prog = &program{name: filepath.Base(name), version: versionOf(source), log: newScriptLog()}
 	defer func() {
 		// The compiler of gopher-lua panics for some faults that its parser lets pass.
 		if r := recover(); r != nil {

@@ -152,6 +152,9 @@ func (t *Transformer) Transform(ctx context.Context, rec *wal.Record) ([]flush.D
 	if sampled {
 		t.opts.Metrics.took(time.Since(begin))
 	}
+	if err == nil {
+		w.commitCounts()
+	}
 	p.put(w, usable)
 	for i := range docs {
 		docs[i].Script = p.prog.version

@@ -58,11 +58,11 @@ func equalFold(s []byte, want string) bool {
 type pairSet [1 << 10]uint64
 
 func (p *pairSet) add(a, b byte) {
-	i := uint(a)<<8 | uint(b)
+	i := uint16(a)<<8 | uint16(b)
 	p[i>>6] |= 1 << (i & 63)
 }
 
 func (p *pairSet) has(a, b byte) bool {
-	i := uint(a)<<8 | uint(b)
+	i := uint16(a)<<8 | uint16(b)
 	return p[i>>6]&(1<<(i&63)) != 0
 }
