@@ -87,7 +87,7 @@ func (d *destination) learn(r reply, outcomes []Outcome, err error, probe bool) 
 	r.full = r.full && 2*taken > len(outcomes) // a refusal is quick, and tells nothing of how long storing takes
 	refused := d.nothingTaken(outcomes, r.sent)
 	r.rejected = re != nil && !re.Split() || refused != nil || firstOf(outcomes, isBusy) != nil
-	slow := d.limiter.release(time.Now(), r)
+	answers := false
 	switch {
 	case re != nil && re.Parked():
 		d.gate.close(d.parks, probe, 0)
@@ -98,7 +98,11 @@ func (d *destination) learn(r reply, outcomes []Outcome, err error, probe bool) 
 	case refused != nil:
 		d.gate.close(d.retries, probe, 0)
 		d.standing.become(refusing(refused.Status), refused.describe())
-	case d.gate.open(probe): // also where it refuses what a request holds: it answers
+	default:
+		answers = d.gate.open(probe) // also where it refuses what a request holds: it answers
+	}
+	// The turn is given back behind the gate: whoever gets it looks whether that is shut.
+	if slow := d.limiter.release(time.Now(), r); answers {
 		d.answered(outcomes, slow, r.took)
 	}
 }

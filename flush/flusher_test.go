@@ -171,8 +171,8 @@ func TestFlusher_Transform(t *testing.T) {
 				return []Document{{Source: []byte(`{"a":1}`)}, {Source: []byte(`{"b":2}`), Index: "logs-b"}}, nil
 			case 3:
 				return nil, &TransformError{Type: "error", Message: "x.lua:3: boom", Script: "v1"}
-			case 4:
-				return []Document{{Source: []byte(`{}`), Index: "secrets"}}, nil
+			case 4: // by a version that is not in force any more
+				return []Document{{Source: []byte(`{}`), Index: "secrets", Script: "v0"}}, nil
 			}
 			return []Document{{Source: rec.Payload}}, nil
 		}),
@@ -187,9 +187,9 @@ func TestFlusher_Transform(t *testing.T) {
 	if len(r.sink.stored) != 4 || len(r.letters.letters) != 2 {
 		t.Errorf("%d stored, %d letters", len(r.sink.stored), len(r.letters.letters))
 	}
-	for offset, typ := range map[wal.Offset]string{3: "error", 4: "index_not_allowed"} {
+	for offset, want := range map[wal.Offset][2]string{3: {"error", "v1"}, 4: {"index_not_allowed", "v0"}} {
 		l := r.letters.letters[Key{Epoch: r.log.Epoch(), Offset: offset}]
-		if l.Stage != StageTransform || l.Type != typ || l.Script != "v1" || string(l.Event) != fmt.Sprintf(`{"n":%d}`, offset-1) {
+		if l.Stage != StageTransform || l.Type != want[0] || l.Script != want[1] || string(l.Event) != fmt.Sprintf(`{"n":%d}`, offset-1) {
 			t.Errorf("offset %d: letter %+v", offset, l)
 		}
 	}

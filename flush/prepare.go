@@ -28,6 +28,9 @@ type Route struct {
 	AllowedIndices []string
 	// Timestamp: a document without "@timestamp" gets one at its end.
 	Timestamp bool
+	// VersionField is the top-level member that names, in every document that a script made, the script's version; "" for none.
+	// A document that has it keeps its own.
+	VersionField string
 	// IDField is the top-level member of the event, a string or a number, that names the document; ""
 	// for none. See IDs for events without it.
 	IDField string
@@ -48,7 +51,7 @@ const (
 	IDNone IDMode = "none"
 )
 
-// Prepare fills in what a Transformer left open: key, stream, index, id and timestamp, so that the same
+// Prepare fills in what a Transformer left open: key, stream, index, id, timestamp and version, so that the same
 // record always becomes the same documents. It changes docs in place; memory for added bytes comes from
 // arena. An index that the script may not choose is a *TransformError.
 func (r *Route) Prepare(arena *Arena, rec *wal.Record, docs []Document) error {
@@ -78,6 +81,9 @@ func (r *Route) Prepare(arena *Arena, rec *wal.Record, docs []Document) error {
 		}
 		if r.Timestamp && !(rec.Flags&wal.FlagTimestamp != 0 && isUntouched(rec, d)) {
 			d.Source = withTimestamp(arena, d.Source, rec.ReceivedAt)
+		}
+		if r.VersionField != "" && d.Script != "" { // last: what the validator saw holds of the event's own bytes
+			d.Source = withVersion(arena, d.Source, r.VersionField, d.Script)
 		}
 	}
 	return nil
@@ -211,6 +217,20 @@ func withTimestamp(arena *Arena, doc []byte, received time.Time) []byte {
 	}
 	const member = len(`,"@timestamp":`)
 	return rawjson.AppendMember(arena.Alloc(len(doc) + member + len(value))[:0], doc, "@timestamp", value)
+}
+
+// withVersion returns doc with the script's version as its last member, unless it has a member of that name.
+func withVersion(arena *Arena, doc []byte, field, version string) []byte {
+	members := rawjson.MembersOf(doc)
+	for key, _, ok := members.Next(); ok; key, _, ok = members.Next() {
+		if rawjson.KeyIs(key, field) {
+			return doc
+		}
+	}
+	var room [64]byte
+	value := rawjson.AppendQuoted(room[:0], version)
+	name := len(field) + len(`,"":`)
+	return rawjson.AppendMember(arena.Alloc(len(doc) + name + len(value))[:0], doc, field, value)
 }
 
 // appendTime writes a time as 2006-01-02T15:04:05.000000000Z. Formatting the seconds alone takes the quick way of package time.

@@ -2,6 +2,7 @@ package flush
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,6 +46,62 @@ func TestRoute_Prepare(t *testing.T) {
 		if docs[0].ID != first || docs[1].ID != second || docs[1].Of != 2 {
 			t.Errorf("%s: ids %q and %q, want %q and %q", name, docs[0].ID, docs[1].ID, first, second)
 		}
+	}
+}
+
+// TestRoute_Prepare_Version: what a script made says so, once, behind everything else.
+func TestRoute_Prepare_Version(t *testing.T) {
+	received := time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC)
+	for name, tc := range map[string]struct {
+		route                 Route
+		flags                 wal.Flags
+		script, event, source string
+	}{
+		"turned off":                      {Route{}, 0, "0123456789ab", `{"a":1}`, `{"a":1}`},
+		"made by no script":               {Route{VersionField: "v"}, 0, "", `{"a":1}`, `{"a":1}`},
+		"all other bytes stay":            {Route{VersionField: "v"}, 0, "0123456789ab", "{ \"a\" : 1.0\n}", "{ \"a\" : 1.0,\"v\":\"0123456789ab\"\n}"},
+		"an empty object":                 {Route{VersionField: "script.version"}, 0, "0123456789ab", `{}`, `{"script.version":"0123456789ab"}`},
+		"a name that needs escapes":       {Route{VersionField: "v\"é"}, 0, "0123456789ab", `{}`, `{"v\"é":"0123456789ab"}`},
+		"the document has its own":        {Route{VersionField: "v"}, 0, "0123456789ab", `{"v":null}`, `{"v":null}`},
+		"its own, spelled with an escape": {Route{VersionField: "v"}, 0, "0123456789ab", `{"\u0076":1}`, `{"\u0076":1}`},
+		"one further down is another":     {Route{VersionField: "v"}, 0, "0123456789ab", `{"a":{"v":1}}`, `{"a":{"v":1},"v":"0123456789ab"}`},
+		"behind the time":                 {Route{VersionField: "v", Timestamp: true}, 0, "0123456789ab", `{}`, `{"@timestamp":"2026-03-01T12:00:00.000000005Z","v":"0123456789ab"}`},
+		"the validator saw a time":        {Route{VersionField: "v", Timestamp: true}, wal.FlagTimestamp, "0123456789ab", `{"@timestamp":1}`, `{"@timestamp":1,"v":"0123456789ab"}`},
+	} {
+		rec := &wal.Record{Epoch: 0xab, Offset: 7, Count: 1, Stream: "default", ReceivedAt: received, Flags: tc.flags, Payload: []byte(tc.event)}
+		for _, arena := range []*Arena{nil, {}} {
+			docs := []Document{{Source: rec.Payload, Script: tc.script}}
+			if err := tc.route.Prepare(arena, rec, docs); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if string(docs[0].Source) != tc.source {
+				t.Errorf("%s: %s, want %s", name, docs[0].Source, tc.source)
+			}
+		}
+		if string(rec.Payload) != tc.event {
+			t.Errorf("%s: the event's own bytes changed: %s", name, rec.Payload)
+		}
+	}
+}
+
+// BenchmarkRoute_Prepare shows what the version of the script costs in a document, and that it costs nothing when it is off.
+func BenchmarkRoute_Prepare(b *testing.B) {
+	event := []byte(`{"message":"order charged","context":{"service":"billing","order":12345},"level":200,"channel":"app","datetime":"2026-03-01T12:00:00.123456+00:00","extra":{}}`)
+	for _, field := range []string{"", "script_version"} {
+		b.Run("field="+field, func(b *testing.B) {
+			r := &Route{Index: "logs-weir-default", Timestamp: true, VersionField: field, last: &atomic.Pointer[namedIndex]{}}
+			rec := &wal.Record{Epoch: 0xab, Offset: 7, Count: 1, Stream: "default", ReceivedAt: time.Unix(1e9, 0), Payload: event}
+			var arena Arena
+			docs := make([]Document, 1)
+			b.ReportAllocs()
+			for b.Loop() {
+				docs[0] = Document{Source: event, Script: "0123456789ab"}
+				if err := r.Prepare(&arena, rec, docs); err != nil {
+					b.Fatal(err)
+				}
+				arena.Reset()
+			}
+		})
 	}
 }
 

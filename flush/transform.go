@@ -73,11 +73,20 @@ func (l *lane) documents(ctx context.Context, b *batch, rec *wal.Record) (failed
 	}
 	if err := stream.Route.Prepare(&b.arena, rec, b.docs[start:]); err != nil {
 		if failed, err = asTransformError(err); failed != nil && stream.Transformer != nil {
-			failed.Script = stream.Transformer.Version()
+			failed.Script = scriptOf(b.docs[start:], stream.Transformer)
 		}
 		return failed, err
 	}
 	return nil, nil
+}
+
+// scriptOf names the version that made the documents. The one in force may be another by now; it is asked only for an event
+// without documents.
+func scriptOf(docs []Document, t Transformer) string {
+	if len(docs) > 0 && docs[0].Script != "" {
+		return docs[0].Script
+	}
+	return t.Version()
 }
 
 // asTransformError tells the event's fault from a failure to try it. Apart, so that what errors.As needs on

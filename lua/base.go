@@ -13,7 +13,7 @@ import (
 // module, collectgarbage, newproxy, getfenv, setfenv.
 func (w *worker) openBase() {
 	functions := map[string]glua.LGFunction{
-		"assert": w.assert, "error": raise, "getmetatable": getMetatable, "setmetatable": w.setMetatable,
+		"assert": w.assert, "error": w.raise, "getmetatable": getMetatable, "setmetatable": w.setMetatable,
 		"ipairs": w.ipairs, "pairs": w.pairs, "pcall": w.pcall, "xpcall": w.xpcall, "print": w.print,
 		"rawequal": rawEqual, "rawget": w.rawGet, "rawset": w.rawSetFn, "select": selectArgs, "emit": w.emit,
 		"tonumber": w.toNumber, "tostring": w.toString, "type": typeOf, "unpack": w.unpack,
@@ -35,6 +35,7 @@ func (w *worker) assert(L *glua.LState) int {
 	case *glua.LNilType:
 		L.RaiseError("assertion failed")
 	case glua.LString:
+		w.text(L, 3*len(m))
 		L.RaiseError("%s", string(m))
 	default:
 		L.Error(m, 1)
@@ -42,11 +43,19 @@ func (w *worker) assert(L *glua.LState) int {
 	return 0
 }
 
-func raise(L *glua.LState) int {
-	if s, ok := L.Get(1).(glua.LNumber); ok {
-		L.Error(glua.LString(s.String()), L.OptInt(2, 1))
+// raise is error. gopher-lua counts this function as a level of its own, except for level 1.
+func (w *worker) raise(L *glua.LState) int {
+	v, level := L.Get(1), L.OptInt(2, 1)
+	if n, ok := v.(glua.LNumber); ok {
+		v = glua.LString(numberText(nil, float64(n)))
 	}
-	L.Error(L.Get(1), L.OptInt(2, 1))
+	if level > 1 {
+		level++
+	}
+	if s, ok := v.(glua.LString); ok {
+		w.text(L, 2*len(s)) // gopher-lua puts the place in front
+	}
+	L.Error(v, level)
 	return 0
 }
 
@@ -67,63 +76,6 @@ func (w *worker) setMetatable(L *glua.LState) int {
 	t.Metatable = L.Get(2)
 	L.SetTop(1)
 	return 1
-}
-
-// protectedCost is the price of a protected call in steps: a failure spells out the stack.
-const protectedCost = 64
-
-// pcall is Lua's, except that nothing catches the overrun of a limit.
-func (w *worker) pcall(L *glua.LState) int {
-	L.CheckAny(1)
-	w.step(L, protectedCost)
-	err := L.PCall(L.GetTop()-1, glua.MultRet, nil)
-	if err == nil {
-		w.step(L, 1)
-		L.Insert(glua.LTrue, 1)
-		return L.GetTop()
-	}
-	return w.caught(L, err)
-}
-
-func (w *worker) xpcall(L *glua.LState) int {
-	fn, handler := L.CheckAny(1), L.CheckFunction(2)
-	w.step(L, protectedCost)
-	top := L.GetTop()
-	L.Push(fn)
-	err := L.PCall(0, glua.MultRet, handler)
-	if err == nil {
-		w.step(L, 1)
-		L.Insert(glua.LTrue, top+1)
-		return L.GetTop() - top
-	}
-	return w.caught(L, err)
-}
-
-// caught gives the script its error back, unless it is one that ends the event.
-func (w *worker) caught(L *glua.LState, err error) int {
-	if w.budget.tripped != "" {
-		w.unwind(err)
-	}
-	L.Push(glua.LFalse)
-	if api, ok := err.(*glua.ApiError); ok && api.Object != nil {
-		L.Push(api.Object)
-	} else {
-		L.Push(glua.LString(err.Error()))
-	}
-	return 2
-}
-
-// unwind passes an overrun on. Raised anew at every level it would have gopher-lua spell out the stack each
-// time; an error that has a trace already is passed as it is.
-func (w *worker) unwind(err error) {
-	api, ok := err.(*glua.ApiError)
-	if !ok || api.Object == nil {
-		api = &glua.ApiError{Type: glua.ApiErrorRun, Object: glua.LString(w.budget.message)}
-	}
-	if api.StackTrace == "" {
-		api.StackTrace = "-"
-	}
-	panic(api)
 }
 
 const (
@@ -184,7 +136,12 @@ func (w *worker) toNumber(L *glua.LState) int {
 		}
 		return 1
 	}
-	s, negative := strings.CutPrefix(strings.ToLower(strings.TrimSpace(w.argText(L, 1))), "-")
+	s := strings.TrimSpace(w.argText(L, 1))
+	if len(s) > maxNumeral {
+		L.Push(glua.LNil)
+		return 1
+	}
+	s, negative := strings.CutPrefix(strings.ToLower(s), "-")
 	if base == 16 {
 		s = strings.TrimPrefix(s, "0x")
 	}
@@ -200,10 +157,13 @@ func (w *worker) toNumber(L *glua.LState) int {
 	return 1
 }
 
+// maxNumeral is how long a text can be that is taken for a number.
+const maxNumeral = 4096
+
 // parseNumber reads a number as Lua does: decimal, with exponent, or hexadecimal, white space around it.
 func parseNumber(s string) (float64, bool) {
 	s = strings.Trim(s, " \t\n\r\v\f")
-	if s == "" || len(s) > 4096 {
+	if s == "" || len(s) > maxNumeral {
 		return 0, false
 	}
 	digits := strings.TrimLeft(s, "+-")
@@ -228,6 +188,12 @@ func (w *worker) toString(L *glua.LState) int {
 	v := L.CheckAny(1)
 	if _, ok := v.(glua.LString); ok {
 		L.Push(v)
+		return 1
+	}
+	if fn := L.GetMetaField(v, "__tostring"); fn != glua.LNil && v.Type() != glua.LTUserData {
+		L.Push(fn)
+		L.Push(v)
+		L.Call(1, 1) // whatever it gives, as Lua 5.1 has it
 		return 1
 	}
 	s := w.stringOf(L, v)

@@ -1,6 +1,8 @@
 package lua
 
 import (
+	"runtime"
+
 	glua "github.com/yuin/gopher-lua"
 )
 
@@ -8,7 +10,7 @@ import (
 // ask ours.
 func (w *worker) coroutineFunctions() map[string]glua.LGFunction {
 	return map[string]glua.LGFunction{
-		"create": w.coCreate, "resume": w.coResume, "wrap": w.coWrap, "yield": coYield,
+		"create": w.coCreate, "resume": w.coResume, "wrap": w.coWrap, "yield": w.coYield,
 		"status": coStatus, "running": coRunning,
 	}
 }
@@ -30,27 +32,46 @@ func (w *worker) coCreate(L *glua.LState) int {
 	return 1
 }
 
-// resume runs thread until it yields or ends. The error is the thread's.
+// maxResumes bounds how many coroutines may be resumed inside each other. Each has a call stack of its own, and
+// all of them together stand on the one stack of the goroutine, whose overflow would end the process.
+const maxResumes = 32
+
+// What handing over values costs, in bytes.
+const (
+	bytesResume = 64
+	bytesHanded = 32 // a value, in two slices
+)
+
+func resumes(L *glua.LState) int {
+	n := 0
+	for ; L.Parent != nil; L = L.Parent {
+		n++
+	}
+	return n
+}
+
+// refusal says why thread cannot be resumed, "" when it can.
+func (w *worker) refusal(L, thread *glua.LState) string {
+	switch status := L.Status(thread); {
+	case w.threads[thread] == nil:
+		return "cannot resume a coroutine of an earlier event"
+	case status != "suspended":
+		return "cannot resume " + status + " coroutine"
+	case resumes(L) >= maxResumes:
+		return "cannot resume: too many coroutines inside each other"
+	}
+	return ""
+}
+
+// resume runs a thread that is not refused until it yields or ends. The error is the thread's.
 func (w *worker) resume(L, thread *glua.LState, args []glua.LValue) ([]glua.LValue, glua.LValue) {
 	w.step(L, 4)
-	switch fn := w.threads[thread]; {
-	case fn == nil:
-		return nil, glua.LString("cannot resume a coroutine of an earlier event")
-	case L.Status(thread) != "suspended":
-		return nil, glua.LString("cannot resume " + L.Status(thread) + " coroutine")
-	default:
-		_, err, values := L.Resume(thread, fn, args...)
-		if w.budget.tripped != "" {
-			w.unwind(err)
-		}
-		if api, ok := err.(*glua.ApiError); ok {
-			return nil, api.Object
-		}
-		if err != nil {
-			return nil, glua.LString(err.Error())
-		}
+	w.charge(L, bytesResume+len(args)*bytesHanded)
+	_, err, values := L.Resume(thread, w.threads[thread], args...)
+	if err == nil {
 		return values, nil
 	}
+	return nil, w.caught(err)
 }
 
 func arguments(L *glua.LState, from int) []glua.LValue {
@@ -62,7 +83,13 @@ func arguments(L *glua.LState, from int) []glua.LValue {
 }
 
 func (w *worker) coResume(L *glua.LState) int {
-	values, failure := w.resume(L, L.CheckThread(1), arguments(L, 2))
+	thread := L.CheckThread(1)
+	if reason := w.refusal(L, thread); reason != "" {
+		L.Push(glua.LFalse)
+		L.Push(glua.LString(reason))
+		return 2
+	}
+	values, failure := w.resume(L, thread, arguments(L, 2))
 	if failure != nil {
 		L.Push(glua.LFalse)
 		L.Push(failure)
@@ -78,6 +105,9 @@ func (w *worker) coResume(L *glua.LState) int {
 func (w *worker) coWrap(L *glua.LState) int {
 	thread := w.newThread(L, L.CheckFunction(1))
 	L.Push(L.NewFunction(func(L *glua.LState) int {
+		if reason := w.refusal(L, thread); reason != "" {
+			L.RaiseError("%s", reason)
+		}
 		values, failure := w.resume(L, thread, arguments(L, 1))
 		if failure != nil {
 			L.Error(failure, 0)
@@ -90,11 +120,35 @@ func (w *worker) coWrap(L *glua.LState) int {
 	return 1
 }
 
-func coYield(L *glua.LState) int {
+func (w *worker) coYield(L *glua.LState) int {
 	if L.Parent == nil {
 		L.RaiseError("attempt to yield outside a coroutine")
 	}
+	w.step(L, 8)
+	w.charge(L, L.GetTop()*bytesHanded)
+	if calledByGo() {
+		L.RaiseError("attempt to yield across pcall, a metamethod, an iterator or a function of the library")
+	}
 	return -1
+}
+
+// calledByGo reports whether the function that yields was called by Go code, which cannot be left and
+// entered again: gopher-lua would take the yield for the end of that call. Only Go's own stack knows.
+func calledByGo() bool {
+	var pcs [12]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		frame, more := frames.Next()
+		switch frame.Function {
+		case "github.com/yuin/gopher-lua.threadRun":
+			return false
+		case "github.com/yuin/gopher-lua.(*LState).callR":
+			return true
+		}
+		if !more {
+			return true
+		}
+	}
 }
 
 func coStatus(L *glua.LState) int {

@@ -1,23 +1,18 @@
 package lua
 
 import (
-	"errors"
+	"bytes"
 	"io"
 	"log/slog"
-	"runtime"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/weirlog/weir/flush"
 )
 
-// TestLibrary_Hostile is TestTransform_Hostile for hash, base64, uuid, redact, log and metric.
-func TestLibrary_Hostile(t *testing.T) {
-	const either = "timeout or memory"
-	for _, tc := range []struct{ name, script, kind string }{
+// TestEffects_Hostile is TestTransform_Hostile for hash, base64, uuid, redact, log and metric.
+func TestEffects_Hostile(t *testing.T) {
+	for _, h := range []hostileScript{
 		{"sha256 of a long text without end", `local s = string.rep("x", 6e6) while true do hash.sha256(s) end`, typeTimeout},
 		{"sha256 of short texts without end", `while true do hash.sha256("x") end`, either},
 		{"xxh64 of a long text without end", `local s = string.rep("x", 6e6) while true do hash.xxh64(s) end`, typeTimeout},
@@ -62,35 +57,12 @@ func TestLibrary_Hostile(t *testing.T) {
 		{"metric with many labels without a value", `local l = {} for i = 1, 1e5 do l["k" .. i] = "" end while true do metric.inc("x", l) end`, either},
 		{"metric with a long name, caught", `local s = string.rep("x", 6e6) while true do pcall(metric.inc, s) end`, either},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			source := "function transform(event, meta)\nif event.hostile then\n" + tc.script + "\nend\nevent.ok = true return event\nend"
+		t.Run(h.name, func(t *testing.T) {
 			opts := Options{Timeout: 30 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: NewMetrics(prometheus.NewRegistry())}
-			if tc.kind == typeMemory { // however slow the machine
+			if h.kind == typeMemory { // however slow the machine
 				opts.Timeout, opts.MaxMemory = time.Minute, 4<<20
 			}
-			s, err := Compile("script.lua", []byte(source), opts)
-			if err != nil {
-				t.Fatal(err)
-			}
-			runtime.LockOSThread() // for its processor time
-			defer runtime.UnlockOSThread()
-			begin := threadTime()
-			_, _, err = s.Transform(record(`{"hostile":true,"l":[1]}`))
-			took := threadTime() - begin
-			var te *flush.TransformError
-			if !errors.As(err, &te) {
-				t.Fatalf("it was not stopped: %v", err)
-			}
-			if !strings.Contains(tc.kind, te.Type) {
-				t.Fatalf("stopped by %s (%s), want %s", te.Type, te.Message, tc.kind)
-			}
-			if !strings.Contains(te.Message, "script.lua:") {
-				t.Errorf("the message does not say where: %s", te.Message)
-			}
-			t.Logf("%s after %v: %s", te.Type, took.Round(time.Millisecond), te.Message)
-			if got := sources(t, s, `{"a":1.0}`); got[0] != `{"a":1.0,"ok":true}` {
-				t.Fatalf("the next event suffers: %s", got)
-			}
+			h.end(t, opts, &bytes.Buffer{})
 		})
 	}
 }

@@ -78,8 +78,7 @@ func (w *worker) emit(L *glua.LState) int {
 	if err != nil {
 		L.RaiseError("emit: %s", err.Error())
 	}
-	// An event that goes out as it came was not charged for; a script that emits it a thousand times must be.
-	w.charge(L, bytesEmission+len(source))
+	w.charge(L, bytesEmission)
 	w.emitted = append(w.emitted, emission{source, own})
 	return 0
 }

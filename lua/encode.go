@@ -1,9 +1,11 @@
 package lua
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
+	"unicode/utf8"
 
 	glua "github.com/yuin/gopher-lua"
 
@@ -85,7 +87,7 @@ func (w *worker) sameValue(v glua.LValue) bool {
 func (w *worker) sameElements(n *node) bool {
 	for i := range n.members {
 		v := n.members[i].value
-		if n.table.RawGetInt(i+1) != v || !w.sameValue(v) {
+		if !w.sameElement(n.table.RawGetInt(i+1), v) || !w.sameValue(v) {
 			return false
 		}
 	}
@@ -98,11 +100,19 @@ func (w *worker) sameElements(n *node) bool {
 	return k == glua.LNil
 }
 
+// sameElement reports whether a would be written as b is. 1 and 1.0 are equal, and are not the same.
+func (w *worker) sameElement(a, b glua.LValue) bool {
+	if a != b {
+		return false
+	}
+	if _, ok := a.(glua.LNumber); !ok || identity(a) == identity(b) {
+		return true
+	}
+	return bytes.Equal(w.spelling(a), w.spelling(b))
+}
+
 // encode appends v as JSON.
 func (w *worker) encode(dst []byte, v glua.LValue, depth int) ([]byte, error) {
-	if depth > maxDepth {
-		return dst, fault("is nested more than %d deep, or contains itself", maxDepth)
-	}
 	if !w.budget.work(1) || int64(len(dst)) > w.budget.maxMemory && !w.budget.take(len(dst)) {
 		return dst, errOverrun
 	}
@@ -110,6 +120,9 @@ func (w *worker) encode(dst []byte, v glua.LValue, depth int) ([]byte, error) {
 	case *glua.LTable:
 		return w.encodeTable(dst, v, depth)
 	case glua.LString:
+		if len(v) > longText && !w.fits(len(dst), string(v)) {
+			return dst, errOverrun
+		}
 		return rawjson.AppendQuoted(dst, string(v)), nil
 	case glua.LNumber:
 		return w.encodeNumber(dst, v)
@@ -127,6 +140,28 @@ func (w *worker) encode(dst []byte, v glua.LValue, depth int) ([]byte, error) {
 		}
 	}
 	return dst, fault("a %s cannot be JSON", v.Type())
+}
+
+// longText is how long a text is whose escapes are counted before it is written.
+const longText = 64 << 10
+
+// fits reports whether what is written and a long text, with its escapes, is within the limit of memory.
+func (w *worker) fits(written int, text string) bool {
+	size := written + len(text)
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ':
+			size += 5
+		case c == '"' || c == '\\':
+			size++
+		case c >= utf8.RuneSelf:
+			size += 2 // were it not UTF-8
+		}
+	}
+	if int64(size) > w.budget.maxMemory {
+		return w.budget.take(size)
+	}
+	return w.budget.work(len(text) >> 8)
 }
 
 func (w *worker) encodeNumber(dst []byte, n glua.LNumber) ([]byte, error) {
@@ -148,6 +183,9 @@ func (w *worker) encodeValue(dst []byte, v glua.LValue, depth int) ([]byte, erro
 }
 
 func (w *worker) encodeTable(dst []byte, t *glua.LTable, depth int) ([]byte, error) {
+	if depth > maxDepth {
+		return dst, fault("is nested more than %d deep, or contains itself", maxDepth)
+	}
 	switch t.Metatable {
 	case w.objectMT:
 		n := w.nodeOf(t)
@@ -246,7 +284,7 @@ func (w *worker) encodeList(dst []byte, t *glua.LTable, n *node, depth int) ([]b
 		if count > 0 {
 			dst = append(dst, ',')
 		}
-		if n != nil && count < len(n.members) && n.members[count].value == v && w.sameValue(v) {
+		if n != nil && count < len(n.members) && w.sameElement(n.members[count].value, v) && w.sameValue(v) {
 			dst = append(dst, n.raw[n.members[count].valStart:n.members[count].end]...)
 		} else if dst, err = w.encodeValue(dst, v, depth+1); err != nil {
 			return dst, within(err, fmt.Sprintf("[%d]", count+1))

@@ -13,20 +13,13 @@ func (w *worker) openHashes() {
 	w.library("uuid", map[string]glua.LGFunction{"v4": w.uuid4, "v5": w.uuid5}, nil)
 }
 
-// ended raises the overrun that a function of stdlib may have come upon.
-func (w *worker) ended(L *glua.LState) {
-	if w.budget.tripped != "" {
-		w.raiseOverrun(L)
-	}
-}
-
 // digest is a function that makes a text of so many bytes of a text.
 func (w *worker) digest(hash func([]byte, stdlib.Spend) string, size int) glua.LGFunction {
 	return func(L *glua.LState) int {
 		s := w.argText(L, 1)
 		w.text(L, 2*size) // the digits, and what the hash keeps
 		sum := hash(stdlib.Bytes(s), w.budget.work)
-		w.ended(L)
+		w.stopped(L)
 		L.Push(glua.LString(sum))
 		return 1
 	}
@@ -36,7 +29,7 @@ func (w *worker) base64Encode(L *glua.LState) int {
 	s := w.argText(L, 1)
 	w.text(L, stdlib.EncodedSize(len(s)))
 	out := stdlib.EncodeBase64(stdlib.Bytes(s), w.budget.work)
-	w.ended(L)
+	w.stopped(L)
 	L.Push(glua.LString(out))
 	return 1
 }
@@ -45,11 +38,9 @@ func (w *worker) base64Decode(L *glua.LState) int {
 	s := w.argText(L, 1)
 	w.text(L, 2*len(s))
 	out, err := stdlib.DecodeBase64(s, w.budget.work)
-	w.ended(L)
+	w.stopped(L)
 	if err != nil {
-		L.Push(glua.LNil)
-		L.Push(glua.LString(err.Error()))
-		return 2
+		return w.unfit(L, "%s", err)
 	}
 	w.text(L, len(out))
 	L.Push(glua.LString(out))
@@ -65,7 +56,7 @@ func (w *worker) uuid5(L *glua.LState) int {
 	}
 	w.text(L, 2*len("6ba7b811-9dad-11d1-80b4-00c04fd430c8"))
 	id, err := stdlib.UUIDv5(stdlib.Bytes(name), namespace, w.budget.work)
-	w.ended(L)
+	w.stopped(L)
 	if err != nil {
 		L.ArgError(2, err.Error())
 	}
@@ -76,7 +67,7 @@ func (w *worker) uuid5(L *glua.LState) int {
 func (w *worker) uuid4(L *glua.LState) int {
 	w.text(L, 64)
 	id, err := stdlib.UUIDv4(w.budget.work)
-	w.ended(L)
+	w.stopped(L)
 	if err != nil {
 		L.RaiseError("uuid.v4: %s", err.Error())
 	}

@@ -53,7 +53,7 @@ func (w *worker) log(L *glua.LState, level slog.Level) int {
 	}
 	w.step(L, 256) // formatting and a write
 	w.charge(L, 4096)
-	attrs := []slog.Attr{slog.String("component", "lua"), slog.String("script", w.prog.name), slog.String("version", w.prog.version)}
+	attrs := []slog.Attr{slog.String("component", "lua"), slog.String("script", w.scriptName()), slog.String("version", w.prog.version)}
 	if rec := w.meta.rec; rec != nil {
 		attrs = append(attrs, slog.String("stream", rec.Stream), slog.Uint64("offset", uint64(rec.Offset)))
 	}

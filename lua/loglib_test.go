@@ -119,7 +119,7 @@ func TestLog_RateAndLeftOut(t *testing.T) {
 			t.Fatalf("the next event: %s", lines)
 		}
 		replace(t, path, body(`log.info("new")`)) // a version has an account of its own
-		if err := tr.Reload(); err != nil {
+		if err := tr.Reload(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
 		for range 10 {

@@ -74,6 +74,7 @@ func TestTransform_Fidelity(t *testing.T) {
 			`{"z":1.0,"id":90071992547409931,"huge":1e400,"neg":-0,"zero":0.0,"b":1.0,"c":90071992547409931,"d":1e400,"e":-0,"f":0.0}`},
 		{"a literal is not taken for a spelling", `local x = event.z + 0 event.b = 1 event.c = 0 local y = event.o`, `{"z":1.0,"o":0.0}`, `{"z":1.0,"o":0.0,"b":1,"c":0}`},
 		{"odd numbers survive in lists", `table.insert(event.l, event.z) table.insert(event.l, 1, 7)`, `{"z":1.0,"l":[2.0]}`, `{"z":1.0,"l":[7,2.0,1.0]}`},
+		{"an equal number is not the same", `table.remove(event.l, 1) event.m[1] = 1`, `{"l":[0,1.0,1],"m":[1.0]}`, `{"l":[1.0,1],"m":[1]}`},
 		{"objects move as they are", `event.b = event.a event.a = nil`, `{"a":{"x":1.0, "y":[ ]}}`, `{"b":{"x":1.0, "y":[ ]}}`},
 		{"a change deep down", `event.a.b.c = true`, `{"p":1.0,"a":{"q":1.0,"b":{"c":1,"r":1.0}},"s":[1.0]}`, `{"p":1.0,"a":{"q":1.0,"b":{"c":true,"r":1.0}},"s":[1.0]}`},
 		{"a change in a list", `event.l[2].x = 9`, `{"l":[{"x":1.0},{"x":2.0,"y":1.0},3.0]}`, `{"l":[{"x":1.0},{"x":9,"y":1.0},3.0]}`},
@@ -279,6 +280,7 @@ func TestCompile_Refusals(t *testing.T) {
 		{"a misplaced break", "function transform(event)\n break\nend", "script.lua:2: no loop to break"},
 		{"an error while it is loaded", "local x = nil\nx.y = 1\nfunction transform() end", "script.lua:2: attempt to index a nil value"},
 		{"no transform", "function Transform(event) end", ErrNoTransform.Error()},
+		{"the hooks of the rewriter are out of reach", "local n = select('#', ...) assert(n == 0 and (...) == nil and #{...} == 0)", ErrNoTransform.Error()},
 		{"an endless load", "while true do end", "longer than its limit"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -288,4 +290,26 @@ func TestCompile_Refusals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCompile_Nesting: a script cannot overflow the stack of the compiler, which nothing could catch.
+func TestCompile_Nesting(t *testing.T) {
+	const n = 100_000
+	for _, tc := range []struct{ name, source string }{
+		{"tables", "x = " + strings.Repeat("{", n) + strings.Repeat("}", n)},
+		{"calls", "x = " + strings.Repeat("f(", n) + strings.Repeat(")", n)},
+		{"blocks", "\n" + strings.Repeat("do ", n) + strings.Repeat(" end", n)},
+		{"functions", "x = " + strings.Repeat("function() return ", n) + strings.Repeat(" end", n)},
+		{"fields", "x = a" + strings.Repeat(".a", n)},
+		{"operators", "x = a" + strings.Repeat(" and a", n)},
+		{"concatenations", "x = a" + strings.Repeat("..a", n)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if _, err := compile("script.lua", []byte(tc.source)); err == nil || !strings.Contains(err.Error(), ": the script has too many syntax levels") {
+				t.Fatal(err)
+			}
+		})
+	}
+	long := "x = 'a'" + strings.Repeat(" .. 'a'", 5000) + " .. #(1 .. 2) .. 'z' assert(#x == 5003)\nfunction transform() end"
+	mustCompile(t, long)
 }

@@ -40,6 +40,9 @@ func (w *worker) mathFunctions() map[string]glua.LGFunction {
 
 // argFloat is an argument that must be a number, or text that is one.
 func (w *worker) argFloat(L *glua.LState, i int) float64 {
+	if s, ok := L.Get(i).(glua.LString); ok {
+		w.step(L, len(s)>>4)
+	}
 	f, ok := float(L.Get(i))
 	if !ok {
 		L.ArgError(i, "number expected, got "+kindOf(L.Get(i), w))

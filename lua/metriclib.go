@@ -132,11 +132,19 @@ func (w *worker) seriesOf(L *glua.LState, name string, labels []label) *series {
 	return s
 }
 
+// scriptName tells the script from others, in metrics and in the log.
+func (w *worker) scriptName() string {
+	if w.opts.Name != "" {
+		return w.opts.Name
+	}
+	return w.prog.name
+}
+
 // commitCounts counts what the event has counted, which has ended well.
 func (w *worker) commitCounts() {
 	c := &w.counts
 	for i := range c.pending {
-		w.opts.Metrics.count(w.prog.name, c.pending[i])
+		w.opts.Metrics.count(w.scriptName(), c.pending[i])
 	}
 	w.dropCounts()
 }

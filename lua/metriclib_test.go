@@ -46,7 +46,7 @@ func expect(t *testing.T, reg *prometheus.Registry, want ...string) {
 func metered(t *testing.T, source string) (*Transformer, string, *prometheus.Registry) {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
-	tr, path := open(t, source, Options{Metrics: NewMetrics(reg)})
+	tr, path := open(t, source, Options{Metrics: NewMetrics(reg), Name: "transform.lua"})
 	return tr, path, reg
 }
 
@@ -93,7 +93,7 @@ func TestMetric_Inc(t *testing.T) {
 
 func TestMetric_TestsAndCommandsCountNothing(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
-	opts := Options{Metrics: NewMetrics(reg)}
+	opts := Options{Metrics: NewMetrics(reg), Name: "transform.lua"}
 	tr, path := open(t, body(`metric.inc("a")`)+"\nfunction test_a() transform({}, {}) end", opts)
 	expect(t, reg)
 	s, err := Load(path, opts)
@@ -110,7 +110,7 @@ func TestMetric_SurvivesReload(t *testing.T) {
 	tr, path, reg := metered(t, body(`metric.inc("a", {x = 1})`))
 	feed(tr, `{}`, `{}`)
 	replace(t, path, body(`metric.inc("a", {x = 1}) metric.inc("a", {y = 2})`)) // other labels than before are no fault
-	if err := tr.Reload(); err != nil {
+	if err := tr.Reload(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	feed(tr, `{}`)
@@ -125,7 +125,7 @@ func TestMetric_SeveralScripts(t *testing.T) {
 		if err := os.WriteFile(path, []byte(body(fmt.Sprintf(`metric.inc("x", {l%d = 1})`, i))), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		tr, err := New(Options{Script: path, Metrics: m})
+		tr, err := New(Options{Script: path, Metrics: m, Name: name})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func TestMetric_Concurrent(t *testing.T) {
 	}
 	for i := range 5 {
 		replace(t, path, source+strings.Repeat(" ", i))
-		if err := tr.Reload(); err != nil {
+		if err := tr.Reload(t.Context(), false); err != nil {
 			t.Error(err)
 		}
 		if _, err := reg.Gather(); err != nil {

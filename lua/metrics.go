@@ -13,9 +13,9 @@ const sampleEvery = 64
 // Metrics of scripts. A nil *Metrics counts nothing.
 type Metrics struct {
 	seconds *prometheus.HistogramVec
-	observe prometheus.Observer
 	errors  *prometheus.CounterVec
 	reloads *prometheus.CounterVec
+	rolled  *prometheus.GaugeVec
 	scripts *scriptCounters // what scripts count themselves
 }
 
@@ -26,42 +26,76 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name:    "weir_lua_transform_seconds",
 			Help:    "Time that one event took in the script, of every 64th event.",
 			Buckets: []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3, 1e-2, 0.1, 1},
-		}, nil),
+		}, []string{"script"}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_lua_errors_total",
 			Help: "Events that the script failed on, by type: error, timeout, memory, result.",
-		}, []string{"type"}),
+		}, []string{"script", "type"}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_lua_reloads_total",
-			Help: "Changed scripts, by result: loaded, refused.",
-		}, []string{"result"}),
+			Help: "Changed scripts, by result: loaded, refused, rolled_back.",
+		}, []string{"script", "result"}),
+		rolled: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_lua_script_rolled_back",
+			Help: "1 while the script's file is refused because its version was rolled back.",
+		}, []string{"script"}),
 	}
 	m.scripts = newScriptCounters()
-	reg.MustRegister(m.seconds, m.errors, m.reloads, m.scripts, m.scripts.refused)
-	m.observe = m.seconds.WithLabelValues()
-	for _, kind := range []string{typeError, typeTimeout, typeMemory, typeResult} {
-		m.errors.WithLabelValues(kind)
-	}
-	for _, result := range []string{"loaded", "refused"} {
-		m.reloads.WithLabelValues(result)
-	}
+	reg.MustRegister(m.seconds, m.errors, m.reloads, m.rolled, m.scripts, m.scripts.refused)
 	return m
 }
 
-func (m *Metrics) took(d time.Duration) {
+// scriptMetrics are those of one script. A nil *scriptMetrics counts nothing.
+type scriptMetrics struct {
+	seconds prometheus.Observer
+	errors  *prometheus.CounterVec // by type
+	reloads *prometheus.CounterVec // by result
+	rolled  prometheus.Gauge
+}
+
+// of returns the metrics of a script by its name. Every series is there from the beginning: alerts need them.
+func (m *Metrics) of(script string) *scriptMetrics {
+	if m == nil {
+		return nil
+	}
+	labels := prometheus.Labels{"script": script}
+	s := &scriptMetrics{
+		seconds: m.seconds.With(labels), errors: m.errors.MustCurryWith(labels), reloads: m.reloads.MustCurryWith(labels), rolled: m.rolled.With(labels),
+	}
+	for _, kind := range []string{typeError, typeTimeout, typeMemory, typeResult} {
+		s.errors.WithLabelValues(kind)
+	}
+	for _, result := range []string{resultLoaded, resultRefused, resultRolledBack} {
+		s.reloads.WithLabelValues(result)
+	}
+	return s
+}
+
+func (m *scriptMetrics) took(d time.Duration) {
 	if m != nil {
-		m.observe.Observe(d.Seconds())
+		m.seconds.Observe(d.Seconds())
 	}
 }
 
-func (m *Metrics) failed(kind string) {
+func (m *scriptMetrics) failed(kind string) {
 	if m != nil {
 		m.errors.WithLabelValues(kind).Inc()
 	}
 }
 
-func (m *Metrics) reloaded(result string) {
+func (m *scriptMetrics) reloaded(result string) {
 	if m != nil {
 		m.reloads.WithLabelValues(result).Inc()
+	}
+}
+
+func (m *scriptMetrics) rolledBack(is bool) {
+	if m == nil {
+		return
+	}
+	if is {
+		m.rolled.Set(1)
+	} else {
+		m.rolled.Set(0)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	glua "github.com/yuin/gopher-lua"
@@ -14,7 +15,10 @@ import (
 type exact string
 
 // maxExact is the largest integer up to which all integers are Lua numbers.
-const maxExact = 1 << 53
+const (
+	maxExact     = 1 << 53
+	maxExactText = "9007199254740992"
+)
 
 // number makes the Lua value of a JSON number. Text that the number would not be written as again
 // (1.0, 1e2, 3.10) is remembered, so that it survives when the script moves the value.
@@ -25,8 +29,9 @@ func (w *worker) number(raw []byte) glua.LValue {
 	}
 	w.budget.take(64 + len(raw))
 	w.budget.work(len(raw) >> 5)
+	w.budget.grown(len(raw)) // arithmetic on it reads all of its digits
 	v, err := strconv.ParseFloat(string(raw), 64)
-	if err != nil || isInteger(raw) && math.Abs(v) >= maxExact {
+	if err != nil || math.Abs(v) >= maxExact && isInteger(raw) && strings.TrimPrefix(string(raw), "-") != maxExactText {
 		return w.exactNumber(string(raw))
 	}
 	var buf [32]byte

@@ -9,9 +9,11 @@ import (
 const (
 	maxCaptures = 32
 	maxRecurse  = 200 // nested pattern items; Lua 5.2 has the same limit
-	// A capture's length while it is open, and of a position capture.
+	// A capture's length while it is open, of a position capture, and of a group that took no part.
 	captureOpen     = -1
 	capturePosition = -2
+	captureAbsent   = -3
+	bytesMatcher    = 640
 )
 
 // matcher matches a Lua 5.1 pattern by backtracking, as the manual describes it, and counts every try: a
@@ -83,6 +85,9 @@ func (m *matcher) items(s, p int) int {
 			}
 		}
 		end := m.classEnd(p)
+		if end-p > 64 {
+			m.w.step(m.L, (end-p)>>6)
+		}
 		repeat := byte(0)
 		if end < len(m.pat) {
 			repeat = m.pat[end]
@@ -224,11 +229,12 @@ func isAlpha(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 func (m *matcher) greedy(s, p, end, least int) int {
-	i := 0
+	i, work := 0, 0
 	for s+i < len(m.src) && m.single(m.src[s+i], p, end) {
 		i++
-		if i&63 == 0 {
-			m.w.step(m.L, 8)
+		if work += 7 + end - p; work >= 512 { // a set is searched from its beginning
+			m.w.step(m.L, work>>6)
+			work = 0
 		}
 	}
 	for ; i >= least; i-- {
@@ -244,6 +250,7 @@ func (m *matcher) lazy(s, p, end int) int {
 		if r := m.at(s, end+1); r >= 0 {
 			return r
 		}
+		m.w.step(m.L, (end-p)>>6)
 		if s >= len(m.src) || !m.single(m.src[s], p, end) {
 			return -1
 		}
@@ -310,6 +317,7 @@ func (m *matcher) frontier(s, p int) (int, bool) {
 		m.fail("missing '[' after '%f' in pattern")
 	}
 	end := m.classEnd(p)
+	m.w.step(m.L, (end-p)>>5)
 	var before, here byte
 	if s > 0 {
 		before = m.src[s-1]
@@ -370,6 +378,8 @@ func (m *matcher) capture(i, s, e int) glua.LValue {
 		m.fail("unfinished capture")
 	case capturePosition:
 		return glua.LNumber(c.start + 1)
+	case captureAbsent:
+		return glua.LNil
 	}
 	m.w.text(m.L, 0) // a slice of the source, no copy
 	return glua.LString(m.src[c.start : c.start+c.length])

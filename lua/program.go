@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"time"
 
 	glua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/parse"
@@ -16,14 +18,17 @@ import (
 	"github.com/weirlog/weir/wal"
 )
 
-// program is a compiled script. It is shared by all its states and never changes, but for what bounds
-// the lines that they log.
+// program is a compiled script. It is shared by all its states and never changes, except for what it keeps
+// of the patterns that the script used, and what bounds the lines that it logs.
 type program struct {
 	name    string // of the file, without directories, as it stands in messages
 	version string
 	proto   *glua.FunctionProto
 	line    int // where transform is defined
-	log     *scriptLog
+	tables  map[string]tableLines
+
+	compiled *compiled  // safe for concurrent use
+	log      *scriptLog // likewise
 }
 
 // versionOf names a script: the first 12 hexadecimal digits of its SHA-256.
@@ -33,10 +38,15 @@ func versionOf(source []byte) string {
 }
 
 func compile(name string, source []byte) (prog *program, err error) {
-	prog = &program{name: filepath.Base(name), version: versionOf(source), log: newScriptLog()}
+	prog = &program{name: filepath.Base(name), version: versionOf(source), compiled: newCompiled(), log: newScriptLog()}
 	defer func() {
 		// The compiler of gopher-lua panics for some faults that its parser lets pass.
-		if r := recover(); r != nil {
+		switch r := recover().(type) {
+		case nil:
+		case *SyntaxError: // of the rewriter
+			r.File = filepath.Base(name)
+			prog, err = nil, r
+		default:
 			prog, err = nil, &SyntaxError{File: filepath.Base(name), Message: fmt.Sprint(r)}
 		}
 	}()
@@ -44,10 +54,12 @@ func compile(name string, source []byte) (prog *program, err error) {
 	if err != nil {
 		return nil, syntaxError(prog.name, err)
 	}
+	prog.tables = caseLines(chunk)
 	prog.proto, err = glua.Compile(rewrite(chunk), prog.name)
 	if err != nil {
 		return nil, syntaxError(prog.name, err)
 	}
+	plainCalls(prog.proto)
 	return prog, nil
 }
 
@@ -72,15 +84,17 @@ func syntaxError(name string, err error) error {
 // Script is one compiled script outside of any log, for commands: it has one state, and is not for
 // concurrent use.
 type Script struct {
-	prog *program
-	opts Options
-	w    *worker
+	prog     *program
+	opts     Options
+	w        *worker
+	golden   string        // path of its golden events, which need not be there; "" for a script without a file
+	testTime time.Duration // of all tests together
 }
 
 // Compile compiles source, runs its main chunk and makes sure that it defines transform. name is the
-// file's name in messages. It does not run the script's tests; RunTests does.
+// file's name in messages; no file is read. It does not run the script's tests; RunTests does.
 func Compile(name string, source []byte, opts Options) (*Script, error) {
-	s := &Script{opts: opts.withDefaults()}
+	s := &Script{opts: opts.withDefaults(), testTime: maxTestTime}
 	var err error
 	if s.prog, err = compile(name, source); err != nil {
 		return nil, err
@@ -101,7 +115,16 @@ func Load(path string, opts Options) (*Script, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read script: %w", err)
 	}
-	return Compile(path, source, opts)
+	return compileFile(path, source, opts)
+}
+
+// compileFile is Compile for the content of a file, beside which its golden events may stand.
+func compileFile(path string, source []byte, opts Options) (*Script, error) {
+	s, err := Compile(path, source, opts)
+	if err == nil {
+		s.golden = GoldenPath(path)
+	}
+	return s, err
 }
 
 // Check says what is wrong with the script file path, its own tests included; nil when it would be
@@ -119,21 +142,41 @@ func (s *Script) Version() string { return s.prog.version }
 
 // Usage is what one event used of its limits.
 type Usage struct {
-	Memory int64 // bytes allocated in Lua
+	Memory int64         // bytes allocated in Lua
+	Time   time.Duration // by the clock of the limit, see UsageTime; 0 where it was not measured
 }
+
+// UsageTime names the clock of Usage.Time.
+const UsageTime = timeKind
 
 // Transform runs the script over one record. Sources of the documents stay valid for as long as they are
 // referred to. The error is a *flush.TransformError.
 func (s *Script) Transform(rec *wal.Record) ([]flush.Document, Usage, error) {
 	docs, usable, err := s.w.run(rec)
+	return s.ran(docs, usable, err)
+}
+
+// Measured is Transform with the time that it took, which costs two looks at the clock.
+func (s *Script) Measured(rec *wal.Record) ([]flush.Document, Usage, error) {
+	runtime.LockOSThread() // the clock is the thread's
+	begin := threadTime()
+	docs, usable, err := s.w.run(rec)
+	took := threadTime() - begin
+	runtime.UnlockOSThread()
+	docs, usage, err := s.ran(docs, usable, err)
+	usage.Time = took
+	return docs, usage, err
+}
+
+// ran ends an event: a state that cannot be used again is replaced.
+func (s *Script) ran(docs []flush.Document, usable bool, err error) ([]flush.Document, Usage, error) {
 	usage := Usage{Memory: s.w.budget.memory}
 	if !usable {
-		w, remakeErr := newWorker(s.prog, &s.opts)
-		if remakeErr != nil {
-			return nil, usage, remakeErr
+		kept := s.w.state
+		if renewErr := s.renew(); renewErr != nil {
+			return nil, usage, renewErr
 		}
-		w.state = s.w.state
-		s.w = w
+		s.w.state = kept
 	}
 	return docs, usage, err
 }

@@ -116,7 +116,7 @@ func (w *worker) judge(L *glua.LState, raw []byte, known suspicion) suspicion {
 		return known
 	}
 	suspicious := w.redaction.r.Suspicious(raw, w.budget.work)
-	w.ended(L)
+	w.stopped(L)
 	if suspicious {
 		return suspect
 	}
@@ -302,13 +302,13 @@ func (w *worker) redactNumber(spelled []byte) glua.LValue {
 func (w *worker) redactText(L *glua.LState, text []byte) glua.LValue {
 	d := &w.redaction
 	suspicious := d.r.Suspicious(text, w.budget.work)
-	w.ended(L)
+	w.stopped(L)
 	if !suspicious {
 		return nil
 	}
 	w.charge(L, 2*len(text))
 	out, n := d.r.Text(text, &d.room, w.budget.work)
-	w.ended(L)
+	w.stopped(L)
 	if n == 0 {
 		return nil
 	}

@@ -110,7 +110,7 @@ func TestRedact_Values(t *testing.T) {
 	}
 }
 
-func TestLibrary_WrongUse(t *testing.T) {
+func TestEffects_WrongUse(t *testing.T) {
 	for _, tc := range []struct{ name, call, want string }{
 		{"redact without a value", `redact()`, "value expected"},
 		{"redact of a function", `redact(print)`, "a text or a table is wanted, not a function"},

@@ -3,6 +3,7 @@ package lua
 import (
 	"strconv"
 
+	glua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
 )
 
@@ -10,12 +11,12 @@ import (
 // They are locals of the main chunk: a call finds them as upvalues, without a table access.
 const (
 	hookConcat = "\x00concat" // (a, b, ...): a .. b .. ...
-	hookSet    = "\x00set"    // (t, k, v): t[k] = v
+	hookSet    = "\x00set"    // (t, k, v [, bytes]): t[k] = v, where v may be a new table, accounted for
 	hookTable  = "\x00table"  // ({...}, bytes): the table, accounted for
 	hookExtend = "\x00extend" // ({...}, bytes, n, ...): the table with the values behind its first n elements
 	hookKey    = "\x00key"    // (k): k, accounted for as a key of a new table
 	hookFunc   = "\x00func"   // (function, bytes): the function, accounted for
-	hookAll    = "\x00all"    // (...): ...
+	hookAll    = "\x00all"    // (): nothing, instead of ... in the main chunk
 )
 
 var hooks = []string{hookConcat, hookSet, hookTable, hookExtend, hookKey, hookFunc, hookAll}
@@ -40,12 +41,25 @@ const (
 
 // rewriter replaces what allocates in the middle of an instruction by calls of bounded functions, so that
 // nothing a script does escapes its memory limit: string concatenation, assignments to fields, table
-// constructors and function expressions. It also turns tail calls into plain ones: gopher-lua remembers
-// how many there were and spells them all out in a stack trace.
+// constructors and function expressions.
 type rewriter struct {
 	depth int // of nested functions; 0 in the main chunk
+	level int // of nested statements and expressions
 	temps int
 }
+
+// maxLevels bounds how deep statements and expressions are nested, since the compiler goes down them on the
+// stack of its goroutine, whose overflow would end the process.
+const maxLevels = 2000
+
+// enter goes one level down; the caller must leave it.
+func (r *rewriter) enter(where ast.PositionHolder) {
+	if r.level++; r.level > maxLevels {
+		panic(&SyntaxError{Line: where.Line(), Message: "the script has too many syntax levels"})
+	}
+}
+
+func (r *rewriter) leave() { r.level-- }
 
 // rewrite returns the chunk with hooks; line numbers stay.
 func rewrite(chunk []ast.Stmt) []ast.Stmt {
@@ -92,6 +106,8 @@ func isLocalFunction(s *ast.LocalAssignStmt) bool {
 }
 
 func (r *rewriter) stmt(s ast.Stmt) ast.Stmt {
+	r.enter(s)
+	defer r.leave()
 	switch s := s.(type) {
 	case *ast.AssignStmt:
 		return r.assign(s)
@@ -127,19 +143,9 @@ func (r *rewriter) stmt(s ast.Stmt) ast.Stmt {
 	case *ast.FuncDefStmt:
 		r.function(s.Func)
 	case *ast.ReturnStmt:
-		r.returned(s)
+		r.exprs(s.Exprs)
 	}
 	return s
-}
-
-func (r *rewriter) returned(s *ast.ReturnStmt) {
-	r.exprs(s.Exprs)
-	if len(s.Exprs) != 1 {
-		return
-	}
-	if call, ok := s.Exprs[0].(*ast.FuncCallExpr); ok && !call.AdjustRet {
-		s.Exprs[0] = r.call(call, hookAll, call)
-	}
 }
 
 // assign turns t[k] = v into a call. Several targets get temporaries first, as Lua evaluates all
@@ -155,7 +161,11 @@ func (r *rewriter) assign(s *ast.AssignStmt) ast.Stmt {
 		return r.assignMany(s)
 	}
 	if f, ok := s.Lhs[0].(*ast.AttrGetExpr); ok {
-		return at(s, &ast.FuncCallStmt{Expr: r.call(s, hookSet, f.Object, f.Key, single(s.Rhs[0]))})
+		args := []ast.Expr{f.Object, f.Key, single(s.Rhs[0])}
+		if t, bytes, ok := newTable(s.Rhs[0]); ok {
+			args = []ast.Expr{f.Object, f.Key, t, number(bytes)}
+		}
+		return at(s, &ast.FuncCallStmt{Expr: r.call(s, hookSet, args...)})
 	}
 	return s
 }
@@ -197,6 +207,8 @@ func (r *rewriter) exprs(list []ast.Expr) {
 }
 
 func (r *rewriter) expr(e ast.Expr) ast.Expr {
+	r.enter(e)
+	defer r.leave()
 	switch e := e.(type) {
 	case *ast.AttrGetExpr:
 		e.Object, e.Key = r.expr(e.Object), r.expr(e.Key)
@@ -224,6 +236,10 @@ func (r *rewriter) expr(e ast.Expr) ast.Expr {
 		e.Expr = r.expr(e.Expr)
 	case *ast.UnaryLenOpExpr:
 		e.Expr = r.expr(e.Expr)
+	case *ast.Comma3Expr:
+		if r.depth == 0 {
+			return r.nothing(e)
+		}
 	case *ast.FunctionExpr:
 		r.function(e)
 		if r.depth > 0 {
@@ -237,6 +253,13 @@ func (r *rewriter) function(f *ast.FunctionExpr) {
 	r.depth++
 	f.Stmts = r.stmts(f.Stmts)
 	r.depth--
+}
+
+// nothing replaces ... of the main chunk, whose values are the hooks.
+func (r *rewriter) nothing(e *ast.Comma3Expr) ast.Expr {
+	call := r.call(e, hookAll)
+	call.AdjustRet = e.AdjustRet
+	return call
 }
 
 func (r *rewriter) table(t *ast.TableExpr) ast.Expr {
@@ -254,6 +277,9 @@ func (r *rewriter) table(t *ast.TableExpr) ast.Expr {
 			elements++
 		}
 		f.Value = r.expr(f.Value)
+		if inner, n, ok := newTable(f.Value); ok {
+			f.Value, bytes = inner, bytes+n
+		}
 	}
 	if n := len(t.Fields); n > 0 && t.Fields[n-1].Key == nil && isMany(t.Fields[n-1].Value) {
 		many, elements, t.Fields = t.Fields[n-1].Value, elements-1, t.Fields[:n-1]
@@ -265,6 +291,17 @@ func (r *rewriter) table(t *ast.TableExpr) ast.Expr {
 		return r.call(t, hookExtend, t, number(bytes), number(elements), many)
 	}
 	return r.call(t, hookTable, t, number(bytes))
+}
+
+// newTable takes a call of hookTable apart, so that another hook accounts for the table as well: each call
+// of a hook takes as long as some five instructions.
+func newTable(e ast.Expr) (t ast.Expr, bytes int, ok bool) {
+	call, ok := e.(*ast.FuncCallExpr)
+	if !ok || !isHook(call) || call.Func.(*ast.IdentExpr).Value != hookTable {
+		return nil, 0, false
+	}
+	bytes, err := strconv.Atoi(call.Args[1].(*ast.NumberExpr).Value)
+	return call.Args[0], bytes, err == nil
 }
 
 // concat flattens a .. (b .. (c ...)), which is how the parser nests it, into one call.
@@ -280,11 +317,17 @@ func (r *rewriter) concat(e *ast.StringConcatOpExpr) ast.Expr {
 		rest = c.Rhs
 	}
 	operands = append(operands, single(r.expr(rest)))
-	for len(operands) > concatPerCall {
-		from := len(operands) - concatPerCall
-		operands = append(operands[:from:from], single(r.call(e, hookConcat, operands[from:]...)))
+	n := min(len(operands), concatPerCall)
+	call := r.call(e, hookConcat, operands[:n:n]...)
+	for n < len(operands) {
+		// What follows goes around it: inside, each call would keep its registers while the next one is made.
+		r.enter(e)
+		defer r.leave()
+		from := n
+		n = min(from+concatPerCall-1, len(operands))
+		call = r.call(e, hookConcat, append([]ast.Expr{single(call)}, operands[from:n]...)...)
 	}
-	return r.call(e, hookConcat, operands...)
+	return call
 }
 
 func (r *rewriter) call(where ast.PositionHolder, hook string, args ...ast.Expr) *ast.FuncCallExpr {
@@ -336,4 +379,18 @@ func single(e ast.Expr) ast.Expr {
 		e.AdjustRet = true
 	}
 	return e
+}
+
+// plainCalls turns tail calls into plain ones: gopher-lua counts them, and spells them all out in a stack
+// trace. The instruction behind a tail call returns whatever the call left.
+func plainCalls(proto *glua.FunctionProto) {
+	const opcode = 26 // bits below it
+	for i, inst := range proto.Code {
+		if int(inst>>opcode) == glua.OP_TAILCALL {
+			proto.Code[i] = inst&(1<<opcode-1) | uint32(glua.OP_CALL)<<opcode
+		}
+	}
+	for _, inner := range proto.FunctionPrototypes {
+		plainCalls(inner)
+	}
 }

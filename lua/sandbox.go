@@ -27,6 +27,7 @@ func (w *worker) openLibraries() {
 	w.library("math", w.mathFunctions(), map[string]glua.LValue{"pi": glua.LNumber(math.Pi), "huge": glua.LNumber(math.Inf(1))})
 	w.library("coroutine", w.coroutineFunctions(), nil)
 	w.library("json", w.jsonFunctions(), map[string]glua.LValue{"null": w.null})
+	w.openParsing()
 	w.openHashes()
 	w.base.RawSetString("redact", L.NewFunction(w.redactFn))
 	w.openLog()

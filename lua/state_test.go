@@ -94,7 +94,7 @@ function test_again() assert(transform({}).n == 1) state.n = 100 end`, Options{}
 		t.Fatalf("tests left traces: %s", got)
 	}
 	replace(t, path, counting)
-	if err := tr.Reload(); err != nil {
+	if err := tr.Reload(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	if got := once(t, tr); got != `{"n":1,"fresh":1}` {

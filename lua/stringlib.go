@@ -31,6 +31,7 @@ func (w *worker) strByte(L *glua.LState) int {
 	if to-from >= registryMax/2 {
 		L.RaiseError("string slice too long")
 	}
+	w.charge(L, max(to-from, 0)*8)
 	for i := from; i <= to; i++ {
 		L.Push(glua.LNumber(s[i-1]))
 	}
@@ -120,6 +121,7 @@ func (w *worker) strRep(L *glua.LState) int {
 }
 
 func (w *worker) matcher(L *glua.LState) *matcher {
+	w.charge(L, bytesMatcher)
 	return &matcher{w: w, L: L, src: w.argText(L, 1), pat: w.argText(L, 2)}
 }
 

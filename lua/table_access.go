@@ -6,8 +6,11 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// hookSet: t[k] = v, for every assignment to a field that a script spells.
+// set is hookSet: t[k] = v, for every assignment to a field that a script spells.
 func (w *worker) set(L *glua.LState) int {
+	if L.GetTop() == 4 {
+		w.charge(L, int(L.Get(4).(glua.LNumber)))
+	}
 	w.assign(L, L.Get(1), L.Get(2), L.Get(3))
 	return 0
 }
@@ -215,18 +218,21 @@ func (w *worker) ipairsNext(L *glua.LState) int {
 	return 2
 }
 
+// rawGet passes by the metatables of the script, not by those that make a table what it is.
 func (w *worker) rawGet(L *glua.LState) int {
-	t := L.CheckTable(1)
-	switch t.Metatable {
-	case w.objectMT:
+	t, key := L.CheckTable(1), L.CheckAny(2)
+	v := t.RawGet(key)
+	switch {
+	case t.Metatable == w.objectMT:
 		return w.index(L)
-	case w.metaMT:
-		L.Push(w.metaValue(L.Get(2)))
-	case w.stateMT:
-		L.Push(w.stateValue(L.Get(2)))
-	default:
-		L.Push(t.RawGet(L.CheckAny(2)))
+	case t.Metatable == w.metaMT:
+		v = w.metaValue(key)
+	case t.Metatable == w.stateMT:
+		v = w.stateValue(key)
+	case t == w.live && v == glua.LNil:
+		v = w.base.RawGet(key)
 	}
+	L.Push(v)
 	return 1
 }
 

@@ -135,7 +135,21 @@ func (w *worker) tableGetn(L *glua.LState) int {
 	return 1
 }
 
+// tableMaxn is the largest number among the keys, which may have a fraction.
 func (w *worker) tableMaxn(L *glua.LState) int {
-	L.Push(glua.LNumber(L.CheckTable(1).MaxN()))
+	t := L.CheckTable(1)
+	n := t.MaxN()
+	w.step(L, n>>10)
+	largest, from := glua.LNumber(n), glua.LValue(glua.LNil)
+	if n > 0 {
+		from = largest
+	}
+	for k, _ := t.Next(from); k != glua.LNil; k, _ = t.Next(k) {
+		w.step(L, 1)
+		if i, ok := k.(glua.LNumber); ok && i > largest {
+			largest = i
+		}
+	}
+	L.Push(largest)
 	return 1
 }

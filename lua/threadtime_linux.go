@@ -6,6 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// timeKind names what threadTime counts.
+const timeKind = "processor time"
+
 // threadTime is the processor time that the calling thread has used.
 func threadTime() time.Duration {
 	var ts unix.Timespec

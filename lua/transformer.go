@@ -16,122 +16,66 @@ import (
 // Transformer runs a script file over records.
 type Transformer struct {
 	opts    Options
-	current atomic.Pointer[pool]
-	events  atomic.Uint64
+	metrics *scriptMetrics
+	// findings of the first version; Run tells them, because a command that replays letters is no place for it.
+	findings []string
+	current  atomic.Pointer[pool]
 
 	reloading sync.Mutex // one reload at a time
 
-	mu      sync.Mutex // guards the status below
-	loaded  time.Time
-	refused error  // why the newest file is not in force, nil when it is
-	seen    string // version of the newest file that was looked at
+	// mu guards what follows, and every exchange of current. It is taken before a pool's.
+	mu      sync.Mutex
+	since   time.Time // when the version in force came into force
+	loaded  time.Time // the last reload that was taken; zero until then
+	refused error     // why the newest file is not in force, nil when it is
+	report  *Report   // of the last version that was tried; never changed once it is here
+	tallies []*tally  // of the last versions, the one in force last
 }
 
 var _ flush.Transformer = (*Transformer)(nil)
 
 // pool holds the workers of one version of the script that are not in use.
 type pool struct {
-	prog *program
-	mu   sync.Mutex
-	idle []*worker
-	left []*state // by workers that were thrown away, for the next ones
+	prog  *program
+	tally *tally
+
+	mu      sync.Mutex // guards what follows
+	idle    []*worker
+	left    []*state // by workers that were thrown away, for the next ones
+	retired bool     // not in force: workers that come back are let go
+	failed  uint64   // events, since the version took over
+	lately  lately
+	trial   *trial // nil when the version can stay
+}
+
+func newPool(script *Script, counts *tally) *pool {
+	return &pool{prog: script.prog, idle: []*worker{script.w}, tally: counts, lately: lately{seen: counts.events.Load()}}
 }
 
 // New compiles and tests the script; it fails when the script does not compile, defines no transform or
 // fails its own tests.
 func New(opts Options) (*Transformer, error) {
 	t := &Transformer{opts: opts.withDefaults()}
-	if err := t.load(); err != nil {
+	t.metrics = t.opts.Metrics.of(t.opts.Name)
+	source, err := os.ReadFile(t.opts.Script)
+	if err != nil {
+		return nil, fmt.Errorf("read script: %w", err)
+	}
+	script, err := compileFile(t.opts.Script, source, t.opts)
+	if err != nil {
 		return nil, err
 	}
+	if err := script.SelfTest(); err != nil {
+		return nil, err
+	}
+	t.findings = findings(script.prog.name, source)
+	t.since = t.opts.clock().UTC()
+	t.current.Store(newPool(script, t.tallyOfLocked(script.prog.version)))
 	return t, nil
 }
 
-// load brings the file into force.
-func (t *Transformer) load() error {
-	source, err := os.ReadFile(t.opts.Script)
-	if err != nil {
-		return fmt.Errorf("read script: %w", err)
-	}
-	version := versionOf(source)
-	if !t.news(version) {
-		return nil
-	}
-	script, err := Compile(t.opts.Script, source, t.opts)
-	if err == nil {
-		err = script.SelfTest()
-	}
-	if err != nil {
-		return err
-	}
-	t.current.Store(&pool{prog: script.prog, idle: []*worker{script.w}})
-	return nil
-}
-
-// news reports whether a version differs from the one looked at last, and notes it.
-func (t *Transformer) news(version string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.seen == version && t.refused == nil {
-		return false
-	}
-	t.seen = version
-	return true
-}
-
-// Reload takes the script file anew. When the file is not accepted it returns why, and the script in
-// force stays. Events in hand are finished by the version that began them.
-func (t *Transformer) Reload() error {
-	t.reloading.Lock()
-	defer t.reloading.Unlock()
-	before := t.Version()
-	err := t.load()
-	t.mu.Lock()
-	repeated := err != nil && t.refused != nil && err.Error() == t.refused.Error()
-	t.refused = err
-	if err == nil && t.Version() != before {
-		t.loaded = time.Now()
-	}
-	t.mu.Unlock()
-	switch {
-	case err != nil && !repeated:
-		t.opts.Metrics.reloaded("refused")
-		t.opts.Logger.Error("script refused, the one in force stays", "component", "lua", "script", t.opts.Script,
-			"version", before, "error", err)
-	case err == nil && t.Version() != before:
-		t.opts.Metrics.reloaded("loaded")
-		t.opts.Logger.Info("script loaded", "component", "lua", "script", t.opts.Script, "version", t.Version(), "before", before)
-	}
-	return err
-}
-
 // Version names the script in force.
-func (t *Transformer) Version() string {
-	if p := t.current.Load(); p != nil {
-		return p.prog.version
-	}
-	return ""
-}
-
-// Status is what the status page shows of the script.
-type Status struct {
-	Script   string    `json:"script"`
-	Version  string    `json:"version"`
-	LoadedAt time.Time `json:"loaded_at,omitzero"` // zero until the first reload
-	Refused  string    `json:"refused,omitempty"`  // why the file as it is now is not in force
-}
-
-// Status reports which script is in force.
-func (t *Transformer) Status() any {
-	s := Status{Script: t.opts.Script, Version: t.Version()}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s.LoadedAt = t.loaded
-	if t.refused != nil {
-		s.Refused = t.refused.Error()
-	}
-	return s
-}
+func (t *Transformer) Version() string { return t.current.Load().prog.version }
 
 // Transform implements flush.Transformer. Source of a document is the payload itself or memory of its own.
 func (t *Transformer) Transform(ctx context.Context, rec *wal.Record) ([]flush.Document, error) {
@@ -139,39 +83,66 @@ func (t *Transformer) Transform(ctx context.Context, rec *wal.Record) ([]flush.D
 		return nil, err
 	}
 	p := t.current.Load()
+	return t.transform(p, rec, p.tally.events.Add(1))
+}
+
+// transform gives an event to a worker of p. number counts the version's events; 0 stands for one that is not counted.
+func (t *Transformer) transform(p *pool, rec *wal.Record, number uint64) ([]flush.Document, error) {
 	w, err := p.get(&t.opts)
 	if err != nil {
-		return nil, t.count(err)
+		return nil, t.failed(p, err, number)
 	}
 	var begin time.Time
-	sampled := t.opts.Metrics != nil && t.events.Add(1)%sampleEvery == 0
+	sampled := t.metrics != nil && number > 0 && number%sampleEvery == 0
 	if sampled {
 		begin = time.Now()
 	}
 	docs, usable, err := w.run(rec)
 	if sampled {
-		t.opts.Metrics.took(time.Since(begin))
+		t.metrics.took(time.Since(begin))
 	}
-	if err == nil {
+	if err == nil && number > 0 {
 		w.commitCounts()
 	}
 	p.put(w, usable)
+	if err != nil {
+		return nil, t.failed(p, err, number)
+	}
 	for i := range docs {
 		docs[i].Script = p.prog.version
 	}
-	return docs, t.count(err)
+	return docs, nil
 }
 
-// count counts a failure by its type.
-func (t *Transformer) count(err error) error {
-	if err == nil {
-		return nil
-	}
+// failed counts an event that failed, by its type and against its version.
+func (t *Transformer) failed(p *pool, err error, number uint64) error {
 	var te *flush.TransformError
-	if errors.As(err, &te) {
-		t.opts.Metrics.failed(te.Type)
+	if !errors.As(err, &te) {
+		return err
+	}
+	t.metrics.failed(te.Type)
+	if number == 0 {
+		return err
+	}
+	if v := p.fail(te, &t.opts); v != nil {
+		t.rollBack(p, v)
 	}
 	return err
+}
+
+// Apart returns a transformer that runs the same script over events which say nothing about it, letters that are
+// replayed: they have failed before, are not counted, and bring no version out of force.
+func (t *Transformer) Apart() flush.Transformer { return apart{t} }
+
+type apart struct{ t *Transformer }
+
+func (a apart) Version() string { return a.t.Version() }
+
+func (a apart) Transform(ctx context.Context, rec *wal.Record) ([]flush.Document, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return a.t.transform(a.t.current.Load(), rec, 0)
 }
 
 // get returns an idle worker, or makes one.
@@ -203,9 +174,26 @@ func (p *pool) get(opts *Options) (*worker, error) {
 func (p *pool) put(w *worker, usable bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if usable {
+	if usable && !p.retired {
 		p.idle = append(p.idle, w)
 	} else if w.keeps {
 		p.left = append(p.left, w.state)
 	}
+}
+
+// retire lets the workers go, since a version out of force needs no memory for them; what its script keeps stays, in case
+// it comes back. With off false it is in force again.
+func (p *pool) retire(off bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.retired = off
+	if !off {
+		return
+	}
+	for _, w := range p.idle {
+		if w.keeps {
+			p.left = append(p.left, w.state)
+		}
+	}
+	p.idle = nil
 }

@@ -86,7 +86,7 @@ func TestTransformer_Reload(t *testing.T) {
 	tr, path := open(t, versionScript(1), Options{Metrics: m, Logger: slog.New(slog.DiscardHandler)})
 	first := tr.Version()
 	replace(t, path, versionScript(2))
-	if err := tr.Reload(); err != nil {
+	if err := tr.Reload(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	second := tr.Version()
@@ -95,7 +95,7 @@ func TestTransformer_Reload(t *testing.T) {
 	}
 	replace(t, path, "function transform(event) return event")
 	for range 2 {
-		if err := tr.Reload(); err == nil {
+		if err := tr.Reload(t.Context(), false); err == nil {
 			t.Fatal("a broken script was accepted")
 		}
 		if got := once(t, tr); got != `{"v":2}` || tr.Version() != second {
@@ -106,16 +106,16 @@ func TestTransformer_Reload(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 	replace(t, path, versionScript(2)) // back to what is in force
-	if err := tr.Reload(); err != nil {
+	if err := tr.Reload(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	if s := tr.Status().(Status); s.Refused != "" {
 		t.Errorf("status %+v", s)
 	}
-	if n := testutil.ToFloat64(m.reloads.WithLabelValues("refused")); n != 1 {
+	if n := testutil.ToFloat64(m.reloads.WithLabelValues(tr.opts.Script, "refused")); n != 1 {
 		t.Errorf("%v refusals counted, want 1", n)
 	}
-	if n := testutil.ToFloat64(m.reloads.WithLabelValues("loaded")); n != 1 {
+	if n := testutil.ToFloat64(m.reloads.WithLabelValues(tr.opts.Script, "loaded")); n != 1 {
 		t.Errorf("%v reloads counted, want 1", n)
 	}
 }
@@ -149,7 +149,7 @@ func TestTransformer_ReloadUnderLoad(t *testing.T) {
 	}
 	for n := 1; n <= 30; n++ {
 		replace(t, path, fmt.Sprintf(script, n))
-		if err := tr.Reload(); err != nil {
+		if err := tr.Reload(t.Context(), false); err != nil {
 			t.Error(err)
 		}
 	}
@@ -183,6 +183,25 @@ func TestTransformer_Run_FileReplaced(t *testing.T) {
 	}
 	if got := once(t, tr); got != `{"v":2}` {
 		t.Error(got)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTransformer_Run_TellsFindings of the version that was in force from the start.
+func TestTransformer_Run_TellsFindings(t *testing.T) {
+	lines := make(chan string, 100)
+	tr, _ := open(t, body("oops = event.a"), Options{Logger: slog.New(signalHandler{lines})})
+	if len(lines) > 0 {
+		t.Errorf("a transformer that does not run says %q", <-lines)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- tr.Run(ctx) }()
+	if got := <-lines; !strings.HasPrefix(got, "in the script: transform.lua:2: ") {
+		t.Errorf("logged %q", got)
 	}
 	cancel()
 	if err := <-done; err != nil {
@@ -234,7 +253,7 @@ func TestTransformer_Metrics(t *testing.T) {
 			t.Fatal("no error")
 		}
 	}
-	if e, r := testutil.ToFloat64(m.errors.WithLabelValues(typeError)), testutil.ToFloat64(m.errors.WithLabelValues(typeResult)); e != 2 || r != 1 {
+	if e, r := testutil.ToFloat64(m.errors.WithLabelValues(tr.opts.Script, typeError)), testutil.ToFloat64(m.errors.WithLabelValues(tr.opts.Script, typeResult)); e != 2 || r != 1 {
 		t.Errorf("counted %v errors and %v results", e, r)
 	}
 }

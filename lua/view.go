@@ -22,6 +22,7 @@ type node struct {
 	changed bool // an object's members are no longer those of raw
 	pass    int  // of the encoder that clean is from
 	clean   bool // what untouched said in that pass
+	given   bool // raw already is a document of this event
 	members []member
 	index   map[string]int32 // name to last member, once there are many members
 }
@@ -236,7 +237,11 @@ func (w *worker) put(L *glua.LState, n *node, name string, value glua.LValue) {
 		if value == glua.LNil {
 			return
 		}
-		w.charge(L, bytesMember)
+		bytes := bytesMember
+		if len(n.members) >= indexFrom {
+			bytes += bytesIndex
+		}
+		w.charge(L, bytes)
 		w.budget.grown(len(n.members) + 1)
 		n.changed = true
 		n.members = append(n.members, member{name: name, state: set, value: value, end: 0})
@@ -252,7 +257,10 @@ func (w *worker) put(L *glua.LState, n *node, name string, value glua.LValue) {
 		m.state, m.value = set, value
 	}
 	n.changed = true
-	w.step(L, i>>6)
+	if n.index != nil && len(n.index) == len(n.members) {
+		return // no name is there twice
+	}
+	w.step(L, i>>4)
 	for j := range n.members[:i] {
 		if d := &n.members[j]; d.state == kept && d.end != 0 && n.is(d, name) {
 			d.state, d.value = deleted, nil
@@ -290,10 +298,12 @@ func (w *worker) decode(raw []byte) glua.LValue {
 // decodeList decodes one level of an array.
 func (w *worker) decodeList(raw []byte) *node {
 	n := w.newNode(nil, raw, true)
+	// Before the walk: lists in lists walk over the same text, once for every level.
+	w.budget.work(len(raw) >> 8)
 	it := rawjson.ElementsOf(raw)
 	for value, ok := it.Next(); ok; value, ok = it.Next() {
 		start, end := it.Bounds()
-		if !w.budget.take(bytesArraySlot) {
+		if !w.budget.take(bytesMember + bytesArraySlot) {
 			break
 		}
 		v := w.decode(value)
@@ -302,7 +312,6 @@ func (w *worker) decodeList(raw []byte) *node {
 	}
 	w.budget.take(bytesNode)
 	w.budget.grown(len(n.members))
-	w.budget.work(len(raw) >> 8)
 	n.table = w.L.CreateTable(len(n.members), 0)
 	n.table.Metatable = w.listMT
 	for i := range n.members {

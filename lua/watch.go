@@ -15,6 +15,7 @@ const settle = 100 * time.Millisecond
 // them, and reloads the script when its content has changed. It returns nil when ctx ends. Where the
 // directory cannot be watched it says so and waits for ctx: Reload still works.
 func (t *Transformer) Run(ctx context.Context) error {
+	t.warn(t.findings)
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {
 		defer watcher.Close()
@@ -31,7 +32,7 @@ func (t *Transformer) Run(ctx context.Context) error {
 }
 
 // watch reloads once events have come and then stayed away for a while. What the event says does not
-// matter: Reload compares contents.
+// matter: contents are compared.
 func (t *Transformer) watch(ctx context.Context, events <-chan fsnotify.Event, failures <-chan error) {
 	quiet := time.NewTimer(settle)
 	defer quiet.Stop()
@@ -40,8 +41,8 @@ func (t *Transformer) watch(ctx context.Context, events <-chan fsnotify.Event, f
 		case <-ctx.Done():
 			return
 		case <-quiet.C:
-			// Also once at the start: the file may have changed since New read it. Reload logs a refusal.
-			_ = t.Reload()
+			// Also once at the start: the file may have changed since New read it. A refusal is logged.
+			_ = t.reload(ctx, watched)
 		case event := <-events:
 			if event.Op != fsnotify.Chmod {
 				quiet.Reset(settle)

@@ -9,6 +9,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/lua/stdlib"
 	"github.com/weirlog/weir/wal"
 )
 
@@ -18,6 +19,7 @@ type worker struct {
 	opts   *Options
 	L      *glua.LState
 	budget budget
+	spend  stdlib.Spend // of the budget
 
 	// Globals. live is the environment of the script and holds nothing but what the event at hand has
 	// assigned; base, behind it, holds the libraries and what the script defined while it was loaded.
@@ -92,6 +94,7 @@ func newWorker(prog *program, opts *Options) (*worker, error) {
 		random:  rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 	w.budget.now = opts.now
+	w.spend = w.budget.work
 	w.L = glua.NewState(glua.Options{
 		CallStackSize: callStack, RegistrySize: registrySize, RegistryMaxSize: registryMax,
 		RegistryGrowStep: registryGrowStep, SkipOpenLibs: true,
@@ -283,6 +286,11 @@ func (w *worker) document(v glua.LValue) ([]byte, error) {
 	}
 	w.pass++
 	if n := w.nodeOf(t); n != nil && !n.list && w.untouched(n) {
+		// The first time it costs nothing; the same one again makes the output larger than the event.
+		if n.given && !w.budget.take(len(n.raw)) {
+			return nil, errOverrun
+		}
+		n.given = true
 		return n.raw, nil
 	}
 	var err error

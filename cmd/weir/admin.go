@@ -47,13 +47,13 @@ type adminParts struct {
 	letters  *deadletter.Store
 	refused  *deadletter.Store
 	replayer func(*deadletter.Store) *deadletter.Replayer
-	store    *local.Store                // nil unless the embedded destination is in use
-	flusher  *flush.Flusher              // nil offline
-	sinks    map[string]flush.Sink       // by stream
-	scripts  map[string]*lua.Transformer // by path
+	store    *local.Store          // nil unless the embedded destination is in use
+	flusher  *flush.Flusher        // nil offline
+	sinks    map[string]flush.Sink // by stream
+	scripts  map[scriptKey]*lua.Transformer
 
-	ready    func() error                // nil when an append would succeed now; the func is nil offline
-	reload   func(context.Context) error // configuration and scripts; nil offline
+	ready    func() error                                // nil when an append would succeed now; the func is nil offline
+	reload   func(ctx context.Context, force bool) error // configuration and scripts; nil offline
 	registry *prometheus.Registry
 	started  time.Time
 
@@ -102,6 +102,7 @@ func (a *admin) handler() http.Handler {
 	api("GET /api/v1/wal", a.getWAL)
 	api("GET /api/v1/wal/verify", a.verifyWAL)
 	api("GET /api/v1/wal/records", a.getRecords)
+	api("GET /api/v1/scripts", a.getScripts)
 	api("POST /api/v1/reload", a.postReload)
 	api("GET /{$}", a.getPage)
 	mux.Handle("GET /assets/{name}", a.api(getAsset))

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 
 	"github.com/weirlog/weir/flush/deadletter"
@@ -185,17 +183,4 @@ func (a *admin) notReady() error {
 		return errors.New("no service runs")
 	}
 	return a.ready()
-}
-
-func (a *admin) postReload(w http.ResponseWriter, r *http.Request) error {
-	if a.reload == nil {
-		return apiErrorf(http.StatusConflict, "not_running", "no service runs; there is nothing to reload")
-	}
-	// Not the client's context: half a reload helps nobody.
-	if err := a.reload(context.WithoutCancel(r.Context())); err != nil {
-		return apiErrorf(http.StatusUnprocessableEntity, "reload_refused", "what was in force stays: %s", err)
-	}
-	a.logger.Info("reloaded by request", slog.String("remote", r.RemoteAddr))
-	writeJSON(w, http.StatusOK, map[string]any{"reloaded": true, "scripts": a.scriptStatus()})
-	return nil
 }

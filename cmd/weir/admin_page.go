@@ -27,6 +27,8 @@ var pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMa
 	"rate":  rateText,
 	"safe":  printable,
 	"state": stateText,
+	"lines": printableLines,
+	"whole": func(n int) string { return humanCount(n) },
 }).ParseFS(adminFiles, "admin/page.html"))
 
 // assetTypes are the files that the page may load, besides which nothing is served.
@@ -62,7 +64,8 @@ type pageView struct {
 	Curves   *curves
 	// ShowAside says that something was set aside, now or earlier.
 	ShowAside bool
-	Search    *pageSearch // nil when there is nothing to search in
+	Search    *pageSearch  // nil when there is nothing to search in
+	Tried     []scriptView // with reports
 }
 
 type causeView struct {
@@ -115,6 +118,7 @@ func (a *admin) getPage(w http.ResponseWriter, r *http.Request) error {
 func (a *admin) pageView(ctx context.Context, q *query) (*pageView, error) {
 	st := a.status()
 	view := &pageView{statusReport: st, Uptime: humanDuration(time.Duration(st.UptimeSeconds * float64(time.Second))), Refresh: !q.values.Has("q")}
+	view.Tried = a.scriptViews(true)
 	view.ShowAside = st.SetAside.any() || st.Repair.Files > 0
 	if st.Log != nil && st.Log.MaxBytes > 0 {
 		view.LogShare = int(min(100, (st.Log.Bytes*100+st.Log.MaxBytes-1)/st.Log.MaxBytes))

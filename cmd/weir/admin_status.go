@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +17,6 @@ import (
 	"github.com/weirlog/weir/flush/checkpoint"
 	"github.com/weirlog/weir/flush/deadletter"
 	"github.com/weirlog/weir/flush/local"
-	"github.com/weirlog/weir/lua"
 	"github.com/weirlog/weir/wal"
 )
 
@@ -51,7 +49,7 @@ type statusReport struct {
 	Refused       *deadletter.Status `json:"refused"`
 	Store         *local.Stats       `json:"store"` // null when an Elasticsearch is the destination
 	Streams       []streamStatus     `json:"streams"`
-	Scripts       []lua.Status       `json:"scripts"`
+	Scripts       []scriptView       `json:"scripts"`
 	Repair        repairStatus       `json:"repair"`
 	SetAside      *asideStatus       `json:"set_aside"`           // since the start; null when no service runs
 	Home          *checkpoint.Home   `json:"home"`                // where the data directory is used, or was last
@@ -94,7 +92,7 @@ func (a *admin) status() *statusReport {
 	now := a.now()
 	st := &statusReport{
 		Version: currentVersion(), PID: os.Getpid(), DataDir: a.cfg.DataDir, Now: now.UTC(), Started: a.started.UTC(),
-		Destination: a.cfg.destinationNames(), Rates: a.rates.rates(), Scripts: a.scriptStatus(), Notes: []note{}, Servers: []serverStatus{},
+		Destination: a.cfg.destinationNames(), Rates: a.rates.rates(), Scripts: a.scriptViews(false), Notes: []note{}, Servers: []serverStatus{},
 		Repair: lookAtRepair(layoutOf(a.cfg.DataDir).repair), SetAside: a.asides.report(),
 	}
 	st.Home, st.Elsewhere = a.lastHome()
@@ -178,7 +176,7 @@ func (a *admin) streamStatus(log *wal.Status) []streamStatus {
 	list := []streamStatus{}
 	for _, name := range a.cfg.StreamNames() {
 		s := streamStatus{Name: name, Index: a.cfg.StreamIndex(name), Script: a.cfg.Streams[name].Transform.Script}
-		if t := a.scripts[s.Script]; t != nil {
+		if t := a.scripts[a.cfg.scriptKey(name)]; t != nil {
 			s.Version = t.Version()
 		}
 		if p, ok := a.db.Position(name); ok {
@@ -189,17 +187,6 @@ func (a *admin) streamStatus(log *wal.Status) []streamStatus {
 		}
 		list = append(list, s)
 	}
-	return list
-}
-
-func (a *admin) scriptStatus() []lua.Status {
-	list := []lua.Status{}
-	for _, t := range a.scripts {
-		if s, ok := t.Status().(lua.Status); ok {
-			list = append(list, s)
-		}
-	}
-	slices.SortFunc(list, func(a, b lua.Status) int { return cmp.Compare(a.Script, b.Script) })
 	return list
 }
 
@@ -231,10 +218,8 @@ func (a *admin) judge(st *statusReport) {
 	if log := st.Log; log != nil && log.MaxBytes > 0 && log.Bytes*10 > log.MaxBytes*8 {
 		add("weir wal info", "the log is %d %% full; at its limit new events are refused", log.Bytes*100/log.MaxBytes)
 	}
-	for _, s := range st.Scripts {
-		if s.Refused != "" {
-			add("weir lua test "+s.Script, "the newest version of %s is refused, the one before is in force: %s", s.Script, s.Refused)
-		}
+	for i := range st.Scripts {
+		scriptNotes(&st.Scripts[i], add)
 	}
 	if st.SetAside.any() {
 		add("weir wal verify", "since the start: %s", st.SetAside.text())

@@ -101,15 +101,20 @@ func newRecordView(rec *wal.Record) *recordView {
 	return v
 }
 
-// browse returns the log for reading beside the service. The service's own readers count what they cannot
-// read as damage and keep copies; a segment that was reclaimed while somebody leafed through the log must
-// not end among those.
+// browse returns the log for reading beside the service.
 func (a *admin) browse() (logView, error) {
 	if !a.online() {
 		return a.log, nil
 	}
-	durable := a.log.Status().DurableOffset
-	snapshot, err := wal.OpenSnapshot(layoutOf(a.cfg.DataDir).wal)
+	return browseLog(layoutOf(a.cfg.DataDir).wal, a.log)
+}
+
+// browseLog opens a log that is being written for reading beside its owner. The service's own readers count what they cannot
+// read as damage and keep copies; a segment that was reclaimed while somebody leafed through the log must
+// not end among those.
+func browseLog(dir string, log logView) (logView, error) {
+	durable := log.Status().DurableOffset
+	snapshot, err := wal.OpenSnapshot(dir)
 	if err != nil {
 		return nil, err
 	}

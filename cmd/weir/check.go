@@ -39,7 +39,8 @@ func newCheckCmd(a *app) *cobra.Command {
 		Long: `Says everything that is wrong at once: faults of the configuration with file and
 line, scripts that do not compile or whose tests fail, an Elasticsearch that does
 not answer, a data directory that cannot be used, a stream that left the configuration
-before it was drained. Nothing is changed; a running service is not disturbed.
+before it was drained. What weir lua lint finds in scripts is a warning. Nothing is
+changed; a running service is not disturbed.
 
 Of a stopped data directory it also says whether it was damaged, lost its end, or was
 last used elsewhere. It looks at weir.db and the last segments only (weir wal verify
@@ -108,31 +109,44 @@ func (c *checker) configuration(file string) {
 	}
 }
 
-// transforms compiles each script once and runs its own tests.
+// transforms compiles each script, once for each set of limits, and runs its own tests.
 func (c *checker) transforms() {
 	if c.faulty("transform") || c.faulty("streams") {
 		c.add("transform", resultSkipped, "the configuration is not valid")
 		return
 	}
-	seen := map[string]bool{}
-	for _, stream := range c.cfg.StreamNames() {
-		script := c.cfg.Streams[stream].Transform.Script
-		if script == "" || seen[script] {
-			continue
-		}
-		seen[script] = true
-		err := lua.Check(script, lua.Options{
-			Timeout: c.cfg.Transform.Timeout.Std(), MaxMemory: int64(c.cfg.Transform.MaxMemory),
-			Logger: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
+	keys := c.cfg.scriptKeys()
+	for i, key := range keys {
+		opts, stream := key.limits(), c.cfg.scriptStreams(key)[0]
+		opts.Logger = slog.New(slog.DiscardHandler)
+		if err := lua.Check(key.path, opts); err != nil {
 			c.add("transform", resultFailed, "%s: %s (stream %s)", c.scriptOrigin(stream), err, stream)
-			continue
+		} else {
+			c.add("transform", resultOK, "%s compiles and passes its tests", c.cfg.scriptName(key))
 		}
-		c.add("transform", resultOK, "%s compiles and passes its tests", script)
+		if i == 0 || keys[i-1].path != key.path {
+			c.lint(key.path)
+		}
 	}
-	if len(seen) == 0 {
+	if len(keys) == 0 {
 		c.add("transform", resultOK, "no script: events pass as they are")
+	}
+}
+
+// maxLintFindings bounds how many findings of a script are shown here.
+const maxLintFindings = 10
+
+// lint shows what is probably a mistake in a script. What keeps it from being read or compiled was said before.
+func (c *checker) lint(script string) {
+	found, err := lua.LintFile(script)
+	if err != nil {
+		return
+	}
+	for _, f := range found[:min(len(found), maxLintFindings)] {
+		c.add("transform", resultWarning, "%s", f)
+	}
+	if more := len(found) - maxLintFindings; more > 0 {
+		c.add("transform", resultWarning, "%s: and %d more; weir lua lint shows all", script, more)
 	}
 }
 

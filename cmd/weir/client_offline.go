@@ -32,7 +32,7 @@ func openOffline(ctx context.Context, cfg *Config, logger *slog.Logger, needs of
 	if needs == (offlineNeeds{}) {
 		return viewOffline(cfg, logger)
 	}
-	p := &parts{cfg: cfg, dir: layoutOf(cfg.DataDir), logger: logger, registry: prometheus.NewRegistry(), scripts: map[string]*lua.Transformer{}}
+	p := &parts{cfg: cfg, dir: layoutOf(cfg.DataDir), logger: logger, registry: prometheus.NewRegistry(), scripts: map[scriptKey]*lua.Transformer{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(explainDataDir(cfg.DataDir, err), p.close())
@@ -85,7 +85,7 @@ func viewOffline(cfg *Config, logger *slog.Logger) (*adminParts, func() error, e
 	if !exists(v.dir.wal) {
 		logger.Warn("the log is not there: the data directory has lost it, or no service ever started with it", "path", v.dir.wal)
 	}
-	return &adminParts{cfg: cfg, logger: logger, view: v, log: v.log, db: v.db, scripts: map[string]*lua.Transformer{}, registry: prometheus.NewRegistry()}, v.close, nil
+	return &adminParts{cfg: cfg, logger: logger, view: v, log: v.log, db: v.db, scripts: map[scriptKey]*lua.Transformer{}, registry: prometheus.NewRegistry()}, v.close, nil
 }
 
 func exists(path string) bool {

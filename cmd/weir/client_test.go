@@ -61,7 +61,11 @@ func TestCommands_WrongUse(t *testing.T) {
 		"dlq ls --stage indexx", "dlq ls --since yesterday", "dlq ls extra", "dlq show", "dlq show 12", "dlq show --only x 0000000000000001-1-0",
 		"dlq replay --rate -1", "dlq replay --as-sent --as-new", "dlq replay --stage log 0000000000000001-1-0", "dlq lss", "dlq edit",
 		"wal cat --from 9 --to 3", "wal cat --raw -o json", "wal cat --limit -1", "search --limit 0 x", "search --since never x",
-		"status --every 1ms", "lua run", "lua run --stream nosuch x.lua", "lua test",
+		"status --every 1ms", "lua run", "lua run --stream nosuch x.lua", "lua run x.lua --diff --summary", "lua test",
+		"lua test --stream nosuch x.lua", "lua test x.lua --from-wal 0", "lua test x.lua --from-wal 10001", "lua test x.lua --from-wal 1 --from-dlq all",
+		"lua test x.lua --from-wal 1 --limit 0", "lua test x.lua --limit 1", "lua test x.lua --dry-run", "lua test x.lua --update --junit y.xml", "lua test x.lua y.lua --update",
+		"lua test x.lua --from-dlq stagee=index", "lua test x.lua --from-dlq stage=indexx", "lua test x.lua --from-dlq limit=x", "lua test x.lua --from-dlq 12",
+		"lua test x.lua --from-dlq all,stage=index", "lua test x.lua --from-dlq type=a,type=b", "lua test x.lua --from-dlq since=yesterday",
 	} {
 		o.want(exitUsage, "", strings.Fields(args)...)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirlog/weir/flush"
+	"github.com/weirlog/weir/lua"
 )
 
 // Config is the whole configuration after all layers: defaults, file, environment, flags. Nothing
@@ -47,8 +48,20 @@ type WALConfig struct {
 	MinFreeBytes Bytes `koanf:"min_free_bytes"`
 }
 
-// TransformConfig is the script of every stream that names none of its own.
+// TransformConfig is the script of every stream that names none of its own, and how scripts come into force and out of it.
 type TransformConfig struct {
+	Script            string   `koanf:"script"`
+	Timeout           Duration `koanf:"timeout"`
+	MaxMemory         Bytes    `koanf:"max_memory"`
+	ShadowEvents      int      `koanf:"shadow_events"`
+	RollbackErrorRate Share    `koanf:"rollback_error_rate"`
+	RollbackMinEvents int      `koanf:"rollback_min_events"`
+	RollbackWindow    Duration `koanf:"rollback_window"`
+	VersionField      string   `koanf:"version_field"`
+}
+
+// StreamTransformConfig is the script of one stream, and what it may use for an event.
+type StreamTransformConfig struct {
 	Script    string   `koanf:"script"`
 	Timeout   Duration `koanf:"timeout"`
 	MaxMemory Bytes    `koanf:"max_memory"`
@@ -136,10 +149,8 @@ type LogConfig struct {
 // StreamConfig is what one stream does in its own way. After loading, every field holds the value in
 // force: what the stream does not set is filled in from the global key of the same name.
 type StreamConfig struct {
-	Transform struct {
-		Script string `koanf:"script"`
-	} `koanf:"transform"`
-	Elasticsearch ElasticsearchConfig `koanf:"elasticsearch"`
+	Transform     StreamTransformConfig `koanf:"transform"`
+	Elasticsearch ElasticsearchConfig   `koanf:"elasticsearch"`
 }
 
 // DefaultStream is the stream of POST /ingest; it exists in every configuration.
@@ -159,8 +170,15 @@ func DefaultConfig() Config {
 			IdleTimeout:      Duration(10 * time.Minute),
 			ReadTimeout:      Duration(30 * time.Second),
 		},
-		WAL:       WALConfig{SegmentBytes: 4 << 20, MaxBytes: 10 << 30, MinFreeBytes: 256 << 20},
-		Transform: TransformConfig{Timeout: Duration(100 * time.Millisecond), MaxMemory: 16 << 20},
+		WAL: WALConfig{SegmentBytes: 4 << 20, MaxBytes: 10 << 30, MinFreeBytes: 256 << 20},
+		Transform: TransformConfig{
+			Timeout:           Duration(lua.DefaultTimeout),
+			MaxMemory:         lua.DefaultMaxMemory,
+			ShadowEvents:      1000,
+			RollbackErrorRate: 0.05,
+			RollbackMinEvents: lua.DefaultRollbackMinEvents,
+			RollbackWindow:    Duration(lua.DefaultRollbackWindow),
+		},
 		Elasticsearch: ElasticsearchConfig{
 			Addresses:      []string{},
 			Headers:        HeaderList{},

@@ -73,7 +73,7 @@ func valueNode(v any) *yaml.Node {
 		return valueNode(v.masked())
 	case bool, int:
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: fmt.Sprint(v)}
-	case Bytes, Duration:
+	case Bytes, Duration, Share:
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: fmt.Sprint(v)}
 	default: // FileMode is text too: 0660 without quotes is a number to other YAML readers
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: fmt.Sprint(v)}

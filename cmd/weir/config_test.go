@@ -200,6 +200,19 @@ func TestLoadConfig_OneFault(t *testing.T) {
 		{"credentials of a stream without a server", "streams: {a: {elasticsearch: {api_key: b}}}\n", "weir.yaml:1: streams.a.elasticsearch.api_key: is about a connection, and the stream has none of its own"},
 		{"a stream's server with nothing in it", "streams: {a: {elasticsearch: {addresses: []}}}\n", "streams.a.elasticsearch.addresses: must name at least one"},
 		{"a stream's server is no URL", "streams: {a: {elasticsearch: {addresses: es}}}\n", "streams.a.elasticsearch.addresses: \"es\" is not a URL"},
+		{"a script without time", "transform: {timeout: 1us}\n", "weir.yaml:1: transform.timeout: 1µs is out of bounds"},
+		{"a stream's script without time", "transform: {timeout: 2m}\nstreams: {a: {}}\n", "weir.yaml:1: transform.timeout: 2m is out of bounds"},
+		{"a stream's own script without memory", "streams: {a: {transform: {max_memory: 1KiB}}}\n", "weir.yaml:1: streams.a.transform.max_memory: 1KiB is out of bounds"},
+		{"a key that streams do not have", "streams: {a: {transform: {shadow_events: 5}}}\n", "streams.a.transform.shadow_events: unknown key"},
+		{"a long shadow", "transform: {shadow_events: 1000000}\n", "transform.shadow_events: 1000000 is out of bounds"},
+		{"more than all events", "transform: {rollback_error_rate: 5}\n", `"5" is not a share; write a percentage from 0% to 100%`},
+		{"a share in words", "transform: {rollback_error_rate: some}\n", `"some" is not a share`},
+		{"a share that is no number", "transform: {rollback_error_rate: nan}\n", `"nan" is not a share`},
+		{"judged by no events", "transform: {rollback_min_events: 0}\n", "transform.rollback_min_events: 0 is out of bounds"},
+		{"judged for no time", "transform: {rollback_window: 0}\n", "transform.rollback_window: 0s is out of bounds"},
+		{"version in a field of the server's", "transform: {version_field: _id}\n", `transform.version_field: "_id" is a field of the destination's own`},
+		{"version in the time", "transform: {version_field: \"@timestamp\"}\n", "is a field of the destination's own"},
+		{"version in a field without a name", "transform: {version_field: \"a\\tb\"}\n", "cannot name a field"},
 		{"letters full, misspelt", "dead_letters: {on_full: drop}\n", "is not one of block, drop_oldest"},
 		{"letters kept for minutes", "dead_letters: {max_age: 5m}\n", "out of bounds; from 1h"},
 		{"the mask as secret", "admin: {token: \"********\"}\n", "the mask"},
@@ -250,7 +263,7 @@ func otherValue(k configKey) (raw string, want any) {
 	raw, ok := special[k.path]
 	if !ok {
 		raw = map[reflect.Type]string{typeBytes: "2MiB", typeDuration: "50s", typeFileMode: "0600", typeSecret: "hush",
-			typeString: "other", typeBool: "false", typeInt: "9"}[k.typ]
+			typeString: "other", typeBool: "false", typeInt: "9", typeShare: "7.5%"}[k.typ]
 	}
 	want, err := parseValue(k.typ, raw)
 	if err != nil {
@@ -358,6 +371,38 @@ streams:
 }
 
 // A stream with a server of its own takes over how to deliver and nothing of the connection.
+// TestLoadConfig_StreamsWithLimits: streams with the same script and the same limits share one; others are told apart.
+func TestLoadConfig_StreamsWithLimits(t *testing.T) {
+	cfg := mustLoad(t, configSources{File: writeConfig(t, `
+transform: {script: all.lua, timeout: 50ms}
+streams:
+  shop: {transform: {timeout: 50ms}}
+  slow: {transform: {timeout: 1s}}
+  large: {transform: {script: large.lua, max_memory: 64MiB}}
+  plain: {transform: {script: ""}}
+`)})
+	want := map[string][]string{
+		"all.lua (50ms, 16MiB)": {"default", "shop"}, "all.lua (1s, 16MiB)": {"slow"}, "large.lua": {"large"},
+	}
+	got := map[string][]string{}
+	for _, key := range cfg.scriptKeys() {
+		got[cfg.scriptName(key)] = cfg.scriptStreams(key)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("scripts %v, want %v", got, want)
+	}
+}
+
+func TestShare_String_ReadsAsTheSame(t *testing.T) {
+	for text, want := range map[string]Share{"5%": 0.05, "0.05": 0.05, "0": 0, "100 %": 1, "0.1%": 0.001, "1": 1, " 7.25% ": 0.0725} {
+		got, err := parseShare(text)
+		again, err2 := parseShare(got.String())
+		if err != nil || err2 != nil || got != want || again != got {
+			t.Errorf("%q is %v (%v), and then %v (%v)", text, float64(got), err, float64(again), err2)
+		}
+	}
+}
+
 func TestLoadConfig_StreamsWithDestinations(t *testing.T) {
 	cfg := mustLoad(t, configSources{File: writeConfig(t, `
 elasticsearch:

@@ -32,6 +32,7 @@ func (c *Config) Validate() error {
 func (c *Config) faults(bad map[string]bool) []Fault {
 	v := &validator{cfg: c, bad: bad}
 	v.general()
+	v.transform()
 	v.ingest()
 	v.wal()
 	v.delivery()
@@ -98,8 +99,6 @@ func (v *validator) general() {
 	v.timeWithin("shutdown_timeout", v.cfg.ShutdownTimeout, time.Millisecond, time.Hour)
 	v.oneOf("log.level", v.cfg.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", v.cfg.Log.Format, "text", "json")
-	v.timeWithin("transform.timeout", v.cfg.Transform.Timeout, time.Millisecond, time.Minute)
-	v.sizeWithin("transform.max_memory", v.cfg.Transform.MaxMemory, 64<<10, 4<<30)
 	v.sizeWithin("dead_letters.max_bytes", v.cfg.DeadLetters.MaxBytes, 0, 1<<50)
 	v.oneOf("dead_letters.on_full", v.cfg.DeadLetters.OnFull, onFullBlock, onFullDropOldest)
 	if v.cfg.DeadLetters.MaxAge != 0 {
@@ -195,6 +194,7 @@ func (v *validator) streams() {
 			continue
 		}
 		s := v.cfg.Streams[name]
+		v.streamTransform(name, &s.Transform)
 		prefix := "streams." + name + ".elasticsearch."
 		if v.cfg.OwnDestination(name) {
 			v.connection(prefix, &s.Elasticsearch)

@@ -22,6 +22,9 @@ type Bytes int64
 // Duration is a time span, written with a unit (250ms, 10m).
 type Duration time.Duration
 
+// Share is a part of a whole, from 0 to 1. It is written in percent (5%) or as a fraction (0.05).
+type Share float64
+
 // FileMode is the permission bits of a file, written in octal digits ("0660").
 type FileMode fs.FileMode
 
@@ -128,6 +131,24 @@ func (d Duration) String() string {
 	return s
 }
 
+// parseShare reads a share.
+func parseShare(s string) (Share, error) {
+	text, inPercent := strings.CutSuffix(strings.TrimSpace(s), "%")
+	v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if inPercent {
+		v /= 100
+	}
+	if err != nil || !(v >= 0 && v <= 1) { // not a number is neither
+		return 0, fmt.Errorf("%q is not a share; write a percentage from 0%% to 100%%, for example 5%%", s)
+	}
+	return Share(v), nil
+}
+
+// String returns the share in percent.
+func (s Share) String() string {
+	return strconv.FormatFloat(math.Round(float64(s)*1e8)/1e6, 'f', -1, 64) + "%"
+}
+
 func parseFileMode(s string) (FileMode, error) {
 	v, err := strconv.ParseUint(strings.TrimPrefix(s, "0o"), 8, 32)
 	if err != nil || v > 0o777 {
@@ -214,6 +235,7 @@ var errMask = errors.New("this is the mask that check --print writes, not the se
 var (
 	typeBytes    = reflect.TypeFor[Bytes]()
 	typeDuration = reflect.TypeFor[Duration]()
+	typeShare    = reflect.TypeFor[Share]()
 	typeFileMode = reflect.TypeFor[FileMode]()
 	typeSecret   = reflect.TypeFor[Secret]()
 	typeHeaders  = reflect.TypeFor[HeaderList]()
@@ -231,6 +253,8 @@ func parseValue(t reflect.Type, raw string) (any, error) {
 		return ParseBytes(raw)
 	case typeDuration:
 		return ParseDuration(raw)
+	case typeShare:
+		return parseShare(raw)
 	case typeFileMode:
 		return parseFileMode(raw)
 	case typeSecret:

@@ -73,9 +73,10 @@ settles them.`,
 // keysAtOnce is how many keys stand in the address of one request.
 const keysAtOnce = 200
 
-func (a *app) exportLetters(ctx context.Context, client *adminClient, keys []flush.Key, params url.Values, export *letterExport) error {
+// eachLetter asks for letters whole, those of keys or, without keys, of a filter, and calls each for every line of the answer.
+func eachLetter(ctx context.Context, client *adminClient, keys []flush.Key, params url.Values, each func(line []byte) error) error {
 	ask := func(params url.Values) error {
-		_, err := client.lines(ctx, http.MethodGet, lettersPath+"/export", params, nil, export.line)
+		_, err := client.lines(ctx, http.MethodGet, lettersPath+"/export", params, nil, each)
 		return err
 	}
 	var err error
@@ -90,7 +91,11 @@ func (a *app) exportLetters(ctx context.Context, client *adminClient, keys []flu
 		}
 		err, keys = ask(params), keys[n:]
 	}
-	if err != nil {
+	return err
+}
+
+func (a *app) exportLetters(ctx context.Context, client *adminClient, keys []flush.Key, params url.Values, export *letterExport) error {
+	if err := eachLetter(ctx, client, keys, params, export.line); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stderr, "%s written", counted(export.written, "letter", "letters"))

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,6 +34,9 @@ func writeScript(t *testing.T, text string) string {
 	return path
 }
 
+// costs are what an event took: no run takes the same.
+var costs = regexp.MustCompile(`\([0-9.]+(µs|ms), [0-9.]+ (B|KiB|MiB)\)`)
+
 func TestLuaRun(t *testing.T) {
 	script := writeScript(t, testScript)
 	events := strings.Join([]string{
@@ -36,10 +44,10 @@ func TestLuaRun(t *testing.T) {
 	}, "\n")
 	o := &operator{newTestApp(t), t}
 	o.stdin = strings.NewReader(events)
-	out := o.want(exitFailed, "6 events: 2 made documents, 1 dropped, 2 failed, 1 rejected", "lua", "run", script)
+	out := costs.ReplaceAllString(o.want(exitFailed, "6 events: 2 made documents, 1 dropped, 2 failed, 1 rejected", "lua", "run", script), "(COST)")
 	for _, want := range []string{
-		"1: to logs-weir-default\n{\"n\":1.0,\"@timestamp\":1,\"seen\":true}", "3: dropped\n", "4: failed error: t.lua:4: no good \\x1b[31m",
-		"5: document 1 of 2 to logs-weir-default", "6: failed index_not_allowed", "7: rejected not_an_object",
+		"1: to logs-weir-default  (COST)\n{\"n\":1.0,\"@timestamp\":1,\"seen\":true}\n", "3: dropped  (COST)\n", "4: failed error: t.lua:4: no good \\x1b[31m  (COST)\n",
+		"5: document 1 of 2 to logs-weir-default  (COST)\n", "5: document 2 of 2 to logs-weir-default\n", "6: failed index_not_allowed: ", "7: rejected not_an_object: ",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the output lacks %q:\n%s", want, out)
@@ -56,27 +64,103 @@ func TestLuaRun(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"n":1.0,"secret":"x","@timestamp":1}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out := o.want(exitDone, "", "lua", "run", "--diff", script, file); !strings.Contains(out, `-   "secret": "x",`) || !strings.Contains(out, `+   "seen": true`) || strings.Contains(out, `"n"`) {
+	if out := o.want(exitDone, "", "lua", "run", "--diff", script, file); !strings.Contains(out, `-   "secret": "x"`+"\n") || !strings.Contains(out, `+   "seen": true`) || strings.Contains(out, `"n"`) {
 		t.Errorf("diff:\n%s", out)
 	}
 	o.want(exitUsage, "--diff is for people", "lua", "run", "--diff", "-o", "json", script, file)
+	o.want(exitUsage, "--diff is for people", "lua", "run", "--diff", "--summary", script, file)
 	o.want(exitFailed, "no such file", "lua", "run", script, file+"x")
 }
 
-func TestLuaTest(t *testing.T) {
+// TestLuaRun_LongLine: a line beyond the limit is named and not kept; the lines behind it keep their numbers.
+func TestLuaRun_LongLine(t *testing.T) {
+	script := writeScript(t, testScript)
+	o := &operator{newTestApp(t, "WEIR_INGEST_MAX_EVENT_BYTES=1KiB"), t}
+	o.stdin = strings.NewReader(`{"a":"` + strings.Repeat("x", 600<<10) + `"}` + "\n{}\n" + `{"b":"` + strings.Repeat("y", 1024-8) + `"}` + "\r\n" + `{"b":"` + strings.Repeat("y", 1024-7) + `"}`)
+	results := decodeLines[luaResult](t, o.want(exitFailed, "4 events: 2 made documents, 0 dropped, 0 failed, 2 rejected", "lua", "run", script, "-o", "ndjson"))
+	var got []string
+	for _, r := range results {
+		got = append(got, fmt.Sprintf("%d %s %s", r.Line, r.Result, r.Message))
+	}
+	want := []string{"1 rejected 614409 bytes, ingest.max_event_bytes is 1024", "2 made ", "3 made ", "4 rejected 1025 bytes, ingest.max_event_bytes is 1024"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestLuaRun_Summary(t *testing.T) {
+	script := writeScript(t, `function transform(e) if e.n == 150 then local s = 0 for i = 1, 100000 do s = s + i end end if e.n == 7 then error("odd\27[31m") end return e end`)
+	var events strings.Builder
+	for n := range 200 {
+		fmt.Fprintf(&events, "{\"n\":%d}\n", n)
+	}
+	run := func(o *operator, code int, args ...string) string {
+		o.stdin = strings.NewReader(events.String() + "[1]\n")
+		return o.want(code, "", append([]string{"lua", "run", script}, args...)...)
+	}
+	o := &operator{newTestApp(t, "WEIR_TRANSFORM_TIMEOUT=10s"), t}
+	out := run(o, exitFailed, "--summary")
+	lines := strings.Split(out, "\n")
+	if len(lines) != 10 || lines[0] != "201 events: 199 made documents, 0 dropped, 1 failed, 1 rejected" || !strings.HasPrefix(lines[4], "  line 151 ") || !strings.Contains(lines[4], "1 document to logs-weir-default") {
+		t.Errorf("summary:\n%s", out)
+	}
+	for i, want := range []string{"", `^time +p50 +[0-9.]+µs  p99 .*max .*slowest used .* % of transform.timeout of 10s, `, `^memory +p50 .*largest used less than 0.1 % of transform.max_memory of 16 MiB$`, "^slowest$"} {
+		if !regexp.MustCompile(want).MatchString(lines[i]) {
+			t.Errorf("line %q does not match %q", lines[i], want)
+		}
+	}
+
+	var s luaSummary
+	if err := json.Unmarshal([]byte(run(o, exitFailed, "--summary", "-o", "json")), &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Events != 201 || s.Documents != 199 || s.Rejected != 1 || len(s.Slowest) != slowestEvents || s.Slowest[0].Line != 151 || s.Time.Max != s.Slowest[0].TookMicros ||
+		s.Time.P50 <= 0 || s.Time.P50 > s.Time.P99 || s.Time.P99 > s.Time.Max || s.Time.Limit != 1e7 || s.Memory.Max < s.Memory.P50 || s.Clock == "" {
+		t.Errorf("as JSON: %+v", s)
+	}
+	for i := 1; i < len(s.Slowest); i++ {
+		if s.Slowest[i].TookMicros > s.Slowest[i-1].TookMicros {
+			t.Errorf("not the slowest first: %+v", s.Slowest)
+		}
+	}
+
+	o.terminal(40)
+	for line := range strings.Lines(run(o, exitFailed, "--summary")) {
+		if strings.HasPrefix(line, "  line") && len([]rune(line)) > 41 || strings.Contains(line, "\x1b") {
+			t.Errorf("%q does not fit the terminal", line)
+		}
+	}
+	o.stdin = strings.NewReader("")
+	if out := o.want(exitDone, "", "lua", "run", script, "--summary"); out != "0 events: 0 made documents, 0 dropped, 0 failed, 0 rejected\n" {
+		t.Errorf("of nothing: %q", out)
+	}
+}
+
+// TestLuaRun_Interrupted: what an endless input came to until it was broken off is still said.
+func TestLuaRun_Interrupted(t *testing.T) {
 	o := &operator{newTestApp(t), t}
-	if out := o.want(exitDone, "1 test passed", "lua", "test", writeScript(t, testScript)); !strings.Contains(out, "test_keeps  passed") {
-		t.Errorf("%s", out)
+	o.stdin = strings.NewReader("{}\n{}\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	code, out, errText := o.exec(ctx, "lua", "run", "--summary", writeScript(t, testScript))
+	if code != exitFailed || !strings.HasPrefix(out, "0 events: ") || !strings.Contains(errText, "context canceled") {
+		t.Errorf("exit code %d, output %q, standard error %q", code, out, errText)
 	}
-	failing := writeScript(t, testScript+"\nfunction test_fails() assert(false, 'told you') end")
-	if out := o.want(exitFailed, "1 of 2 tests failed", "lua", "test", failing); !strings.Contains(out, "told you") {
-		t.Errorf("%s", out)
+}
+
+// TestLuaRun_Bar: a bar shows where events do not go to the terminal, over a file that is worth one.
+func TestLuaRun_Bar(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "events")
+	if err := os.WriteFile(file, []byte(strings.Repeat(`{"a":"`+strings.Repeat("x", 4000)+"\"}\n", barBytes/4000+1)), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if out := o.want(exitFailed, "", "lua", "test", "-o", "ndjson", failing); len(decodeLines[testView](t, out)) != 2 {
-		t.Errorf("%s", out)
+	o, script := &operator{newTestApp(t), t}, writeScript(t, testScript)
+	o.want(exitDone, "", "lua", "run", script, file, "--summary")
+	o.terminal(80)
+	o.want(exitDone, "running", "lua", "run", script, file, "--summary")
+	if _, _, errText := o.exec(t.Context(), "lua", "run", script, file); strings.Contains(errText, "running") {
+		t.Errorf("a bar among the events: %q", errText)
 	}
-	o.want(exitFailed, "t.lua:2:", "lua", "test", writeScript(t, "function transform(e)\n  return = e\nend"))
-	o.want(exitDone, "no functions whose names begin with test_", "lua", "test", writeScript(t, "function transform(e) return e end"))
 }
 
 func TestDiffLines(t *testing.T) {

@@ -147,6 +147,7 @@ const (
 	colourGreen  = "\x1b[32m"
 	colourRed    = "\x1b[31m"
 	colourYellow = "\x1b[33m"
+	colourDim    = "\x1b[2m"
 	colourReset  = "\x1b[0m"
 )
 

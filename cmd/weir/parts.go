@@ -53,10 +53,11 @@ type parts struct {
 	letters *deadletter.Store
 	refused *deadletter.Store
 
-	sinks   map[string]flush.Sink       // by stream; streams with one destination have the same
-	store   *local.Store                // the embedded destination, when a stream goes there
-	elastic []*elastic.Sink             // every other one, in the order of Config.Destinations
-	scripts map[string]*lua.Transformer // by path
+	sinks   map[string]flush.Sink // by stream; streams with one destination have the same
+	store   *local.Store          // the embedded destination, when a stream goes there
+	elastic []*elastic.Sink       // every other one, in the order of Config.Destinations
+	scripts map[scriptKey]*lua.Transformer
+	recent  recentEvents
 
 	closers []io.Closer // in the order of opening
 }
@@ -64,7 +65,7 @@ type parts struct {
 // openParts locks the data directory and opens what is in it, but for the log. On error nothing is left
 // open. close gives everything back.
 func openParts(cfg *Config, logger *slog.Logger) (_ *parts, err error) {
-	p := &parts{cfg: cfg, dir: layoutOf(cfg.DataDir), logger: logger, registry: prometheus.NewRegistry(), scripts: map[string]*lua.Transformer{}, retains: true}
+	p := &parts{cfg: cfg, dir: layoutOf(cfg.DataDir), logger: logger, registry: prometheus.NewRegistry(), scripts: map[scriptKey]*lua.Transformer{}, retains: true}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.abandon())
@@ -179,39 +180,11 @@ func newElasticSink(cfg *Config, d *destination, logger *slog.Logger, metrics *e
 	return sink, nil
 }
 
-// openScripts compiles every script that a stream uses, once.
-func (p *parts) openScripts() error {
-	metrics := lua.NewMetrics(p.registry) // also without a script: alerts need the series
-	for _, name := range p.cfg.StreamNames() {
-		path := p.cfg.Streams[name].Transform.Script
-		if path == "" || p.scripts[path] != nil {
-			continue
-		}
-		t, err := lua.New(lua.Options{
-			Script: path, Timeout: p.cfg.Transform.Timeout.Std(), MaxMemory: int64(p.cfg.Transform.MaxMemory),
-			Logger: p.logger, Metrics: metrics,
-		})
-		if err != nil {
-			return fmt.Errorf("stream %s: %w", name, err)
-		}
-		p.scripts[path] = t
-	}
-	return nil
-}
-
-// transformer returns the transform of a stream; nil when its events pass as they are.
-func (p *parts) transformer(stream string) flush.Transformer {
-	if t, ok := p.scripts[p.cfg.Streams[stream].Transform.Script]; ok {
-		return t
-	}
-	return nil
-}
-
 func (p *parts) route(stream string) flush.Route {
 	es := p.cfg.delivery(stream)
 	return flush.Route{
 		Index: es.Index, Pipeline: es.Pipeline, Op: flush.Op(es.Op), IDs: flush.IDMode(es.ID), IDField: es.IDField,
-		AllowedIndices: p.cfg.AllowedIndices(stream), Timestamp: es.Timestamp,
+		AllowedIndices: p.cfg.AllowedIndices(stream), Timestamp: es.Timestamp, VersionField: p.cfg.Transform.VersionField,
 	}
 }
 
@@ -221,7 +194,7 @@ func (p *parts) replayer(store *deadletter.Store) *deadletter.Replayer {
 	for _, name := range p.cfg.StreamNames() {
 		route := p.route(name)
 		streams[name] = deadletter.Stream{
-			Transformer: p.transformer(name), Sink: p.sinkOf(name), Op: route.Op,
+			Transformer: p.replayTransformer(name), Sink: p.sinkOf(name), Op: route.Op,
 			Prepare:  func(rec *wal.Record, docs []flush.Document) error { return route.Prepare(nil, rec, docs) },
 			NewProbe: probeOf(p.sinkOf(name)), FailureStore: flush.FailureStorePolicy(p.cfg.Streams[name].Elasticsearch.FailureStore),
 		}

@@ -18,7 +18,7 @@ func (s *service) reloadOnHangup() (stop func()) {
 	go func() {
 		defer close(done)
 		for range hangup {
-			if err := s.reload(context.Background()); err != nil {
+			if err := s.reload(context.Background(), false); err != nil {
 				s.logger.Error("reload refused; what was in force stays", "error", err)
 			}
 		}
@@ -31,15 +31,19 @@ func (s *service) reloadOnHangup() (stop func()) {
 }
 
 // reload reads the configuration and the scripts again. The log level and the scripts' contents take
-// effect; other changes are named and wait for a restart.
-func (s *service) reload(context.Context) error {
+// effect; other changes are named and wait for a restart. It ends early when the service stops: a script that is being tried
+// keeps nobody waiting. force is for scripts that were rolled back or did badly in the shadow.
+func (s *service) reload(ctx context.Context, force bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
 	cfg, err := s.load()
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, t := range s.scripts {
-		errs = append(errs, t.Reload())
+		errs = append(errs, t.Reload(ctx, force))
 	}
 	s.level.Set(logLevel(cfg.Log.Level))
 	if waiting := changedKeys(s.cfg, cfg); len(waiting) > 0 {

@@ -150,7 +150,7 @@ func (s *sendState) save(paths []string) error {
 	return errors.Join(failures...)
 }
 
-func (s *sendState) write(path string) (err error) {
+func (s *sendState) write(path string) error {
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode state: %w", err)
@@ -160,25 +160,10 @@ func (s *sendState) write(path string) (err error) {
 			return fmt.Errorf("make state directory: %w", err)
 		}
 	}
-	temp := path + ".tmp"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	if err := replaceFile(path, append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
-	_, err = f.Write(append(text, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		return fmt.Errorf("write state: %w", errors.Join(err, os.Remove(temp)))
-	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 // removeState forgets the state, wherever it is.
@@ -187,22 +172,6 @@ func removeState(paths []string) error {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove state: %w", err)
 		}
-	}
-	return nil
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("sync directory %s: %w", dir, err)
 	}
 	return nil
 }

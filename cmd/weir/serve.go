@@ -104,6 +104,9 @@ type service struct {
 
 	level *slog.LevelVar
 	load  func() (*Config, error) // reads the configuration again
+
+	life context.Context // ends when the service begins to stop
+	stop context.CancelFunc
 }
 
 // openService builds the service. On a disk that is full to the last byte it gives the reserve up: a start writes
@@ -120,6 +123,7 @@ func openService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load fu
 // starts nothing.
 func buildService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load func() (*Config, error), openReserve func(string, *slog.Logger) *reserve) (_ *service, err error) {
 	s := &service{level: level, load: load}
+	s.life, s.stop = context.WithCancel(context.Background())
 	if s.parts, err = openParts(cfg, logger); err != nil {
 		return nil, err
 	}
@@ -136,6 +140,7 @@ func buildService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load f
 	}); err != nil {
 		return nil, explainDataDir(cfg.DataDir, err)
 	}
+	s.recent.browse = func() (logView, error) { return browseLog(s.dir.wal, s.log) }
 	s.noteRebuilt()
 	s.findHome()
 	s.reserve = openReserve(cfg.DataDir, logger)
@@ -269,6 +274,7 @@ func (s *service) run(ctx context.Context) error {
 	s.greet()
 
 	failed := r.wait(ctx)
+	s.stop()
 	deadline := time.Now().Add(s.cfg.ShutdownTimeout.Std())
 	if failed == nil {
 		s.logger.Info("stopping: new requests are refused, what was accepted is delivered as far as time allows", "timeout", s.cfg.ShutdownTimeout.Std())
@@ -334,10 +340,10 @@ func (s *service) greet() {
 // watchScripts lets every script follow its file.
 func (s *service) watchScripts(ctx context.Context) error {
 	var wg sync.WaitGroup
-	for path, t := range s.scripts {
+	for key, t := range s.scripts {
 		wg.Go(func() {
 			if err := t.Run(ctx); err != nil && ctx.Err() == nil {
-				s.logger.Warn("the script's file cannot be watched; SIGHUP still reloads it", "script", path, "error", err)
+				s.logger.Warn("the script's file cannot be watched; SIGHUP still reloads it", "script", key.path, "error", err)
 			}
 		})
 	}

@@ -169,6 +169,9 @@ func (a *app) printStatus(st *statusReport, output outputFormat) error {
 	if r := st.Refused; r != nil && r.Records[flush.StageIngest] > 0 {
 		line("refused", "%s whole, %s of %s", counted(int(r.Records[flush.StageIngest]), "body", "bodies"), humanBytes(r.Bytes), humanBytes(r.MaxBytes))
 	}
+	for i := range st.Scripts {
+		line(map[bool]string{true: "scripts"}[i == 0], "%s", st.Scripts[i].Line(st.Now))
+	}
 	fmt.Fprintln(&b)
 	streams := newTable("stream", ">checkpoint", ">behind by", "state", "index", "script")
 	for _, s := range st.Streams {

@@ -141,7 +141,7 @@ func (a *app) inspectData(ctx context.Context, cfg *Config) (rep *repairReport, 
 
 // openOnce opens the logs as the service does, and closes them in order.
 func openOnce(ctx context.Context, cfg *Config, logger *slog.Logger) (err error) {
-	p := &parts{cfg: cfg, dir: layoutOf(cfg.DataDir), logger: logger, registry: prometheus.NewRegistry(), scripts: map[string]*lua.Transformer{}}
+	p := &parts{cfg: cfg, dir: layoutOf(cfg.DataDir), logger: logger, registry: prometheus.NewRegistry(), scripts: map[scriptKey]*lua.Transformer{}}
 	defer func() { err = errors.Join(err, p.close()) }()
 	if p.lock, err = wal.LockDir(cfg.DataDir); err != nil {
 		return err

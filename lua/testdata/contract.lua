@@ -6,3 +6,13 @@ function transform(event, meta)
   meta.index = "logs-" .. event.service
   return event
 end
+
+test_cases = {
+  {
+    name = "the service of the context chooses the index",
+    event = '{"message":"hi","context":{"service":"billing"},"datetime":"2026-01-02T03:04:05+00:00","extra":{"uid":"a"}}',
+    want = '{"message":"hi","context":{"service":"billing"},"datetime":"2026-01-02T03:04:05+00:00","service":"billing","@timestamp":"2026-01-02T03:04:05+00:00"}',
+    index = "logs-billing",
+  },
+  { name = "an event without a context fails", event = { message = "hi" }, error = "service" },
+}

@@ -19,7 +19,8 @@
       const next = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const part of main.querySelectorAll("[data-live]")) {
         const fresh = next.querySelector(`[data-live="${part.dataset.live}"]`);
-        if (fresh && !part.contains(document.activeElement)) part.replaceWith(document.importNode(fresh, true));
+        // What somebody reads or writes in stays as it is.
+        if (fresh && !part.contains(document.activeElement) && !part.querySelector("details[open]")) part.replaceWith(document.importNode(fresh, true));
       }
       document.title = next.title;
       tell("");

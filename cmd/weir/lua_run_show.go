@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+func (r *luaRun) write(result *luaResult) error {
+	r.wrote++
+	switch r.output {
+	case outputNDJSON:
+		return r.output.write(r.out, result)
+	case outputJSON:
+		sep := ",\n"
+		if r.wrote == 1 {
+			sep = "[\n"
+		}
+		if _, err := r.out.WriteString(sep); err != nil {
+			return err
+		}
+		var b bytes.Buffer
+		if err := outputNDJSON.write(&b, result); err != nil {
+			return err
+		}
+		_, err := r.out.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+		return err
+	}
+	return r.print(result)
+}
+
+// print shows a result to a person. What it cost stands once, in its first line.
+func (r *luaRun) print(result *luaResult) error {
+	a, out := r.a, r.out
+	cost := a.paint(a.stdout, colourDim, "  ("+eventTime(result.usage.Time)+", "+humanBytes(result.Memory)+")")
+	switch result.Result {
+	case luaRejected:
+		fmt.Fprintf(out, "%d: %s %s: %s\n", result.Line, a.paint(a.stdout, colourRed, result.Result), result.Type, printable(result.Message))
+	case luaFailed:
+		fmt.Fprintf(out, "%d: %s %s: %s%s\n", result.Line, a.paint(a.stdout, colourRed, result.Result), result.Type, printable(result.Message), cost)
+	case luaDropped:
+		fmt.Fprintf(out, "%d: %s%s\n", result.Line, a.paint(a.stdout, colourYellow, "dropped"), cost)
+	}
+	for i, d := range result.Documents {
+		head := "to " + d.Index + settingsText(d.ID, d.Pipeline, d.Routing)
+		if len(result.Documents) > 1 {
+			head = fmt.Sprintf("document %d of %d %s", i+1, len(result.Documents), head)
+		}
+		if i > 0 {
+			cost = ""
+		}
+		fmt.Fprintf(out, "%d: %s%s\n", result.Line, printable(head), cost)
+		if r.diff {
+			a.printDiff(out, a.stdout, "  ", pretty(result.event), pretty(d.Source))
+			continue
+		}
+		fmt.Fprintf(out, "%s\n", printable(string(oneLine(d.Source))))
+	}
+	return nil
+}
+
+// settingsText names the settings of a document that are set.
+func settingsText(id, pipeline, routing string) string {
+	text := ""
+	for _, set := range [][2]string{{"id", id}, {"pipeline", pipeline}, {"routing", routing}} {
+		if set[1] != "" {
+			text += ", " + set[0] + " " + set[1]
+		}
+	}
+	return text
+}
+
+// printDiff writes the lines in which two JSON texts differ, coloured where terminal, before which out may be a
+// buffer, is one.
+func (a *app) printDiff(out, terminal io.Writer, indent, before, after string) {
+	changed := false
+	for _, l := range diffLines(textLines(before), textLines(after)) {
+		colour := map[byte]string{'-': colourRed, '+': colourGreen}[l.mark]
+		if colour == "" {
+			continue
+		}
+		changed = true
+		fmt.Fprintf(out, "%s%s\n", indent, a.paint(terminal, colour, string(l.mark)+" "+printable(l.text)))
+	}
+	if !changed {
+		fmt.Fprintln(out, indent+"unchanged")
+	}
+}
+
+// textLines are the lines of a JSON text without the commas at their ends, which would make a difference of
+// every member that gets one behind it; an empty text has no lines.
+func textLines(s string) []string {
+	if s == "" {
+		return nil
+	}
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSuffix(lines[i], ",")
+	}
+	return lines
+}
+
+// eventTime prints what one event took: mostly some millionths of a second.
+func eventTime(d time.Duration) string {
+	if d < time.Millisecond {
+		return fmt.Sprintf("%.1fµs", float64(d.Nanoseconds())/1000)
+	}
+	return humanDuration(d)
+}

@@ -1,0 +1,31 @@
+package stdlib
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Address reads an IP address. A v4 address in v6 form is the v4 address; a zone is left out.
+func Address(text string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("%q is no IP address", Excerpt(text))
+	}
+	return a.Unmap().WithZone(""), nil
+}
+
+// Network reads a network such as 10.0.0.0/8; an address alone is a network of one.
+func Network(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		a = a.Unmap().WithZone("")
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is no network; say 10.0.0.0/8 or 2001:db8::/32", Excerpt(text))
+	}
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p, nil
+}
