@@ -130,6 +130,7 @@ func (w *worker) hooks() []glua.LValue {
 		}),
 		accounted, // hookFunc
 		w.L.NewFunction(func(L *glua.LState) int { return L.GetTop() }),
+		w.L.NewFunction(w.readPath),
 	}
 }
 
