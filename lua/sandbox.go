@@ -177,7 +177,7 @@ func (w *worker) concat(L *glua.LState) int {
 		}
 	}
 	w.scratch = buf
-	L.Push(glua.LString(buf))
+	L.Push(w.texts.value(buf))
 	return 1
 }
 

@@ -297,10 +297,10 @@ func (w *worker) decode(raw []byte) glua.LValue {
 		}
 		w.budget.grown(len(raw))
 		if rawjson.Plain(raw) {
-			return glua.LString(raw[1 : len(raw)-1])
+			return w.texts.value(raw[1 : len(raw)-1])
 		}
 		w.scratch = rawjson.AppendUnquoted(w.scratch[:0], raw)
-		return glua.LString(w.scratch)
+		return w.texts.value(w.scratch)
 	case rawjson.Object:
 		return w.newObject(raw).table
 	case rawjson.Array:

@@ -45,6 +45,7 @@ type worker struct {
 	exacts                    map[string]*glua.LUserData
 	spelled                   map[unsafe.Pointer][]byte
 	scratch                   []byte
+	texts                     texts
 	pass                      int // of the encoder; see untouched
 
 	metaMT    *glua.LTable
