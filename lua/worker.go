@@ -46,6 +46,8 @@ type worker struct {
 	spelled                   map[unsafe.Pointer][]byte
 	scratch                   []byte
 	texts                     texts
+	hints                     map[string]*hint
+	matchers                  []*matcher
 	pass                      int // of the encoder; see untouched
 
 	metaMT    *glua.LTable
