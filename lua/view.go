@@ -178,8 +178,13 @@ func (n *node) is(m *member, name string) bool {
 // find returns the position of the last member of that name, -1 for none; deleted ones are found too.
 func (n *node) find(name string) int {
 	if len(n.members) < indexFrom {
+		quoted := int32(len(name) + 2)
 		for i := len(n.members) - 1; i >= 0; i-- {
-			if n.is(&n.members[i], name) {
+			m := &n.members[i]
+			if m.keyEnd-m.start != quoted && m.end != 0 && !m.escaped { // most of them, without a call
+				continue
+			}
+			if n.is(m, name) {
 				return i
 			}
 		}
