@@ -16,6 +16,7 @@ type Metrics struct {
 	errors  *prometheus.CounterVec
 	reloads *prometheus.CounterVec
 	rolled  *prometheus.GaugeVec
+	scripts *scriptCounters // what scripts count themselves
 }
 
 // NewMetrics registers the package's metrics with reg.
@@ -39,7 +40,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "1 while the script's file is refused because its version was rolled back.",
 		}, []string{"script"}),
 	}
-	reg.MustRegister(m.seconds, m.errors, m.reloads, m.rolled)
+	m.scripts = newScriptCounters()
+	reg.MustRegister(m.seconds, m.errors, m.reloads, m.rolled, m.scripts, m.scripts.refused)
 	return m
 }
 

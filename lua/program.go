@@ -19,7 +19,7 @@ import (
 )
 
 // program is a compiled script. It is shared by all its states and never changes, except for what it keeps
-// of the patterns that the script used.
+// of the patterns that the script used, and what bounds the lines that it logs.
 type program struct {
 	name    string // of the file, without directories, as it stands in messages
 	version string
@@ -27,7 +27,8 @@ type program struct {
 	line    int // where transform is defined
 	tables  map[string]tableLines
 
-	compiled *compiled // safe for concurrent use
+	compiled *compiled  // safe for concurrent use
+	log      *scriptLog // likewise
 }
 
 // versionOf names a script: the first 12 hexadecimal digits of its SHA-256.
@@ -37,7 +38,7 @@ func versionOf(source []byte) string {
 }
 
 func compile(name string, source []byte) (prog *program, err error) {
-	prog = &program{name: filepath.Base(name), version: versionOf(source), compiled: newCompiled()}
+	prog = &program{name: filepath.Base(name), version: versionOf(source), compiled: newCompiled(), log: newScriptLog()}
 	defer func() {
 		// The compiler of gopher-lua panics for some faults that its parser lets pass.
 		switch r := recover().(type) {

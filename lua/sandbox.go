@@ -28,6 +28,10 @@ func (w *worker) openLibraries() {
 	w.library("coroutine", w.coroutineFunctions(), nil)
 	w.library("json", w.jsonFunctions(), map[string]glua.LValue{"null": w.null})
 	w.openParsing()
+	w.openHashes()
+	w.base.RawSetString("redact", L.NewFunction(w.redactFn))
+	w.openLog()
+	w.openMetric()
 
 	methods := L.NewTable() // where ("x"):upper() looks
 	methods.RawSetString("__index", strings)

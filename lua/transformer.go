@@ -101,6 +101,9 @@ func (t *Transformer) transform(p *pool, rec *wal.Record, number uint64) ([]flus
 	if sampled {
 		t.metrics.took(time.Since(begin))
 	}
+	if err == nil && number > 0 {
+		w.commitCounts()
+	}
 	p.put(w, usable)
 	if err != nil {
 		return nil, t.failed(p, err, number)

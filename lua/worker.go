@@ -53,6 +53,9 @@ type worker struct {
 	metaTable *glua.LTable
 	meta      meta
 	emitted   []emission // documents that emit added
+	lines     int        // that the event at hand has given to log
+	counts    counts
+	redaction redaction
 
 	stateMT  *glua.LTable
 	state    *state
@@ -195,6 +198,7 @@ func (w *worker) run(rec *wal.Record) (docs []flush.Document, usable bool, err e
 	w.budget.reset(w.opts.Timeout, w.opts.MaxMemory)
 	w.meta.begin(rec)
 	w.fresh = 0
+	w.dropCounts()
 	event := w.newObject(rec.Payload)
 	w.L.Push(w.transform)
 	w.L.Push(event.table)
@@ -330,7 +334,7 @@ func (w *worker) clear() {
 		w.live.RawSetString(name, glua.LNil)
 	}
 	w.dirty = w.dirty[:0]
-	w.prints = 0
+	w.prints, w.lines = 0, 0
 	if len(w.emitted) > 0 {
 		clear(w.emitted)
 		w.emitted = w.emitted[:0]
