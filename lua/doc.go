@@ -23,6 +23,8 @@
 //	L6  What a changed script is tried on in the shadow leaves no trace but the report. A trial that cannot be made, or
 //	    takes too long, keeps no script from taking over.
 //	L7  A version that is rolled back gives way to one that was in force before, and is not taken again by itself.
+//	L8  What an event does besides its documents, its changes of state and what it counts with metric.inc, comes about once
+//	    it has ended well. Lines of log.info and log.warn are written at once, bounded by event and by version.
 //
 // # How the limits work
 //

@@ -194,6 +194,27 @@ func TestLog_QuietLevelsCostNothing(t *testing.T) {
 	}
 }
 
+func TestLog_SelfTestIsQuiet(t *testing.T) {
+	var out bytes.Buffer
+	opts := Options{Logger: slog.New(slog.NewTextHandler(&out, nil))}
+	tr, path := open(t, body(`log.info("line")`)+"\nfunction test_a() transform({}, {}) end", opts)
+	if out.Len() > 0 {
+		t.Errorf("a test was logged: %s", out.String())
+	}
+	feed(tr, `{}`)
+	if strings.Count(out.String(), "text=line") != 1 {
+		t.Errorf("an event was not: %s", out.String())
+	}
+	out.Reset()
+	s, err := Load(path, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.RunTests(); err != nil || !strings.Contains(out.String(), "text=line") {
+		t.Errorf("whoever runs tests by hand sees their lines: %v, %s", err, out.String())
+	}
+}
+
 // TestLog_WhileLoaded: there is no event then, and in tests none with an offset.
 func TestLog_WhileLoaded(t *testing.T) {
 	lines := logged(t, `log.info("loaded") `+body(``))

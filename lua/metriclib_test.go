@@ -106,6 +106,17 @@ func TestMetric_TestsAndCommandsCountNothing(t *testing.T) {
 	expect(t, reg, `weir_script_a_total{script="transform.lua"} 1`)
 }
 
+// TestMetric_ReplaysCountNothing: a letter's event was counted when it was delivered first, or is run by a dry run.
+func TestMetric_ReplaysCountNothing(t *testing.T) {
+	tr, _, reg := metered(t, body(`metric.inc("a")`))
+	if _, err := tr.Apart().Transform(context.Background(), record(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, reg)
+	feed(tr, `{}`)
+	expect(t, reg, `weir_script_a_total{script="transform.lua"} 1`)
+}
+
 func TestMetric_SurvivesReload(t *testing.T) {
 	tr, path, reg := metered(t, body(`metric.inc("a", {x = 1})`))
 	feed(tr, `{}`, `{}`)

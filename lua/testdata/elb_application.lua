@@ -21,18 +21,35 @@ local numeric = {
   "elb_status_code", "target_status_code", "received_bytes", "sent_bytes", "matched_rule_priority",
 }
 
+-- names_of splits the path "a.b.c". There are few paths: each is split once, and kept.
+local split = {}
+local function names_of(path)
+  local names = split[path]
+  if not names then
+    names = {}
+    for name in path:gmatch("[^.]+") do
+      names[#names + 1] = name
+    end
+    split[path] = names
+  end
+  return names
+end
+
 -- put sets doc.a.b.c for the path "a.b.c", with the tables on the way. What is absent ("-" in the line) stays absent.
 local function put(doc, path, value)
   if value == nil or value == "" or value == "-" then
     return
   end
-  for name in path:gmatch("([^.]+)%.") do
-    if type(doc[name]) ~= "table" then
-      doc[name] = {}
+  local names = names_of(path)
+  for i = 1, #names - 1 do
+    local inner = doc[names[i]]
+    if type(inner) ~= "table" then
+      inner = {}
+      doc[names[i]] = inner
     end
-    doc = doc[name]
+    doc = inner
   end
-  doc[path:match("[^.]+$")] = value
+  doc[names[#names]] = value
 end
 
 -- Quotes and backslashes inside of quotes are written as \x22, \" and \\, by some versions not at all.

@@ -45,22 +45,37 @@ local function finite(value)
   return number and math.abs(number) < math.huge and number or nil
 end
 
+-- names_of splits the path "a.b.c". There are few paths: each is split once, and kept.
+local split = {}
+local function names_of(path)
+  local names = split[path]
+  if not names then
+    names = {}
+    for name in path:gmatch("[^.]+") do
+      names[#names + 1] = name
+    end
+    split[path] = names
+  end
+  return names
+end
+
 -- put sets doc.a.b.c for the path "a.b.c", with the tables on the way, and says whether it did: what is taken stays.
 local function put(doc, path, value)
   if not has_content(value) then
     return false
   end
-  for name in path:gmatch("([^.]+)%.") do
-    local inner = doc[name]
+  local names = names_of(path)
+  for i = 1, #names - 1 do
+    local inner = doc[names[i]]
     if not has_content(inner) then
       inner = {}
-      doc[name] = inner
+      doc[names[i]] = inner
     elseif not is_map(inner) then
       return false
     end
     doc = inner
   end
-  local name = path:match("[^.]+$")
+  local name = names[#names]
   if doc[name] ~= nil then
     return false
   end

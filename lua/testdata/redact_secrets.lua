@@ -1,4 +1,4 @@
--- Mail addresses, card numbers and tokens are masked wherever they stand in a text, at any depth; the values of
+-- Mail addresses, card numbers and tokens are masked wherever they stand, at any depth; the values of
 -- fields with these names go whole. What has nothing to hide leaves byte for byte.
 local options = {
   fields = { "password", "passwd", "secret", "token", "api_key", "authorization", "cookie", "set-cookie" },
