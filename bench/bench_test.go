@@ -385,6 +385,12 @@ func TestRun_Weir(t *testing.T) {
 	for _, c := range r.Cases {
 		for _, row := range c.Rows {
 			rows++
+			if c.Scenario == "transform" {
+				if len(row.Rounds) != 1 || row.Rounds[0].CoreRate == 0 || row.Rounds[0].PeakMegabytes == 0 {
+					t.Errorf("%s, %s: %+v", c.Name, row.Target, row)
+				}
+				continue
+			}
 			delivers := strings.HasPrefix(row.Target, "weir") && !strings.Contains(row.Target, "away") && !strings.Contains(c.Name, "idle")
 			if len(row.Rounds) != 1 || row.Rounds[0].Acked == 0 || delivers != (row.Rounds[0].Delivered > 0) {
 				t.Errorf("%s, %s: %+v", c.Name, row.Target, row)
@@ -398,6 +404,9 @@ func TestRun_Weir(t *testing.T) {
 				want += len(c.targets)
 			}
 		}
+	}
+	for _, c := range transformCases {
+		want += len(c.rows)
 	}
 	if rows != want {
 		t.Errorf("%d rows, want %d", rows, want)

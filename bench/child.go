@@ -36,6 +36,7 @@ func newChildCommand() *cobra.Command {
 	cmd.Flags().StringVar(&c.addressFile, "address-file", "", "file for the address")
 	cmd.Flags().StringVar(&c.dir, "dir", "", "data directory")
 	cmd.Flags().IntVar(&c.accepted, "accepted", 1, "events of each request")
+	cmd.AddCommand(newTransformChild())
 	return cmd
 }
 

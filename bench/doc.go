@@ -1,6 +1,6 @@
 // Command bench measures weir beside what the machine could do at all.
 //
-//	go run ./bench [--scenario ack,delivery,memory|all] [--seconds N] [--rounds N] [--weir PATH]
+//	go run ./bench [--scenario ack,delivery,memory,transform|all] [--seconds N] [--rounds N] [--weir PATH]
 //	               [--json FILE] [--markdown FILE] [--profile DIR]
 //	go run ./bench elastic --url URL [--server-pid PID] [--documents N] [--rounds N]
 //
@@ -25,6 +25,10 @@
 //	M4  Child processes and directories are gone when the command returns, also after a signal; so are the indices
 //	    that were made in a real server.
 //	M5  A round into a real server counts only with exactly its documents in the index.
+//	M6  A round of transforms counts only when every event has become one document.
 //
-// It drives the service over HTTP only; it does not import its packages.
+// The scenario "transform" starts no server: it measures package lua in processes of their own beside other ways to
+// do the same (package transform).
+//
+// Everything else drives the service over HTTP only; apart from package transform, bench does not import its packages.
 package main

@@ -59,6 +59,11 @@ func (l *lab) runScenarios(ctx context.Context) error {
 		if !l.wants(s) {
 			continue
 		}
+		if s.measure != nil {
+			if err := s.measure(l, ctx, s.name); err != nil {
+				return err
+			}
+		}
 		for i := range s.cases {
 			if err := l.runCase(ctx, s.name, &s.cases[i]); err != nil {
 				return err

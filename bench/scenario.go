@@ -1,16 +1,18 @@
 package main
 
 import (
+	"context"
 	"strings"
 
 	"github.com/weirlog/weir/bench/load"
 )
 
-// scenario is a table of cases.
+// scenario is a table of cases, or, without a server, a measurement of its own.
 type scenario struct {
-	name  string
-	help  string
-	cases []benchCase
+	name    string
+	help    string
+	cases   []benchCase
+	measure func(l *lab, ctx context.Context, scenario string) error // where there are no cases
 }
 
 // benchCase is one load and the targets that it is put on, which take turns in this order.
@@ -53,6 +55,11 @@ var scenarios = []scenario{
 			{name: "32 connections, idle after one request each", connections: 32, events: 1, eventBytes: 320, idle: true, targets: []target{weir}},
 			{name: "10,000 connections, idle after one request each", connections: 10_000, events: 1, eventBytes: 320, idle: true, targets: []target{weir}},
 		},
+	},
+	{
+		name:    "transform",
+		help:    "scripts over events in memory, beside no transform, the plain way and Go",
+		measure: (*lab).runTransforms,
 	},
 }
 

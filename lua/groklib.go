@@ -55,7 +55,7 @@ func (w *worker) compiledGrok(L *glua.LState) *stdlib.Grok {
 	if g, ok := w.prog.compiled.groks.Get(key); ok {
 		return g
 	}
-	w.compiling(L, pattern)
+	w.compiling(L, stdlib.GrokCost(pattern))
 	byName := make(map[string]string, len(own))
 	for _, d := range own {
 		byName[d.name] = d.pattern

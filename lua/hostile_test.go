@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ var hostileTable = flag.Bool("hostile.table", false, "run the hostile scripts in
 // event, in whatever state it then meets, must not notice.
 func TestTransform_Hostile(t *testing.T) {
 	var rows bytes.Buffer
-	for _, h := range hostileScripts {
+	for _, h := range slices.Concat(hostileScripts, libraryScripts) {
 		t.Run(h.name, func(t *testing.T) {
 			opts := Options{Timeout: 30 * time.Millisecond}
 			if h.kind == typeMemory { // however slow the machine
@@ -73,7 +74,12 @@ func (h hostileScript) end(t *testing.T, opts Options, rows *bytes.Buffer) {
 	if *hostileTable && took > 2*s.opts.Timeout {
 		t.Errorf("it took %v, more than twice its limit", took)
 	}
+	if c := s.prog.compiled; max(c.regexes.Len(), c.groks.Len(), c.formats.Len()) > maxCompiled {
+		t.Error("too many compiled patterns are kept")
+	}
+	s.prog.compiled = newCompiled() // they are meant to outlive the event
 	runtime.GC()
+	runtime.GC() // what regexp keeps for its next match goes with the second
 	runtime.ReadMemStats(&after)
 	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 1<<20 && te.Type != typeError { // an error leaves the state in use
 		t.Errorf("%d KiB are not given back", kept>>10)

@@ -61,9 +61,9 @@ func (w *worker) stopped(L *glua.LState) {
 	}
 }
 
-// compiling accounts for compiling a pattern.
-func (w *worker) compiling(L *glua.LState, pattern string) {
-	w.charge(L, stdlib.CompileCost(pattern))
+// compiling accounts for compiling a pattern at a cost of so many bytes.
+func (w *worker) compiling(L *glua.LState, cost int) {
+	w.charge(L, cost)
 	w.step(L, window)
 }
 
@@ -127,8 +127,8 @@ func (w *worker) optionText(L *glua.LState, t *glua.LTable, name, fallback strin
 // maxTexts is how many texts a list of names, formats or networks may have.
 const maxTexts = 1000
 
-// texts reads a list of texts; what names it in messages.
-func (w *worker) texts(L *glua.LState, v glua.LValue, what string) []string {
+// textList reads a list of texts; what names it in messages.
+func (w *worker) textList(L *glua.LState, v glua.LValue, what string) []string {
 	t, ok := v.(*glua.LTable)
 	if !ok || t.Metatable == w.objectMT {
 		L.RaiseError("%s must be a list of strings, not a %s", what, kindOf(v, w))

@@ -26,6 +26,9 @@ type matcher struct {
 	deep int
 	n    int // captures
 	capt [maxCaptures]struct{ start, length int }
+
+	hint   *hint // nil: a match may begin anywhere
+	needAt int   // where the character that hint needs stands, from some position on
 }
 
 func (m *matcher) fail(message string) { m.L.RaiseError("%s", message) }
@@ -149,6 +152,9 @@ func (m *matcher) classEnd(p int) int {
 
 // single reports whether c matches the class in pat[p:end].
 func (m *matcher) single(c byte, p, end int) bool {
+	if h := m.hint; h != nil && p == h.firstAt {
+		return h.first[c]
+	}
 	switch m.pat[p] {
 	case '.':
 		return true
@@ -352,6 +358,9 @@ func (m *matcher) find(from int) (start, end int, ok bool) {
 		p = 1
 	}
 	for s := from; s <= len(m.src); s++ {
+		if s, ok = m.next(s); !ok {
+			break
+		}
 		m.n, m.deep = 0, 0
 		if e := m.at(s, p); e >= 0 {
 			return s, e, true

@@ -17,9 +17,10 @@ const (
 	hookKey    = "\x00key"    // (k): k, accounted for as a key of a new table
 	hookFunc   = "\x00func"   // (function, bytes): the function, accounted for
 	hookAll    = "\x00all"    // (): nothing, instead of ... in the main chunk
+	hookPath   = "\x00path"   // (t, a, b, ...): t.a.b..., see path.go
 )
 
-var hooks = []string{hookConcat, hookSet, hookTable, hookExtend, hookKey, hookFunc, hookAll}
+var hooks = []string{hookConcat, hookSet, hookTable, hookExtend, hookKey, hookFunc, hookAll, hookPath}
 
 // What a table or function costs in gopher-lua, in bytes, rounded up.
 const (
@@ -46,6 +47,7 @@ type rewriter struct {
 	depth int // of nested functions; 0 in the main chunk
 	level int // of nested statements and expressions
 	temps int
+	views map[string]bool // variables that are likely to hold an object of the event; see path.go
 }
 
 // maxLevels bounds how deep statements and expressions are nested, since the compiler goes down them on the
@@ -112,6 +114,7 @@ func (r *rewriter) stmt(s ast.Stmt) ast.Stmt {
 	case *ast.AssignStmt:
 		return r.assign(s)
 	case *ast.LocalAssignStmt:
+		r.noteLocals(s)
 		if isLocalFunction(s) {
 			r.function(s.Exprs[0].(*ast.FunctionExpr))
 		} else {
@@ -138,9 +141,11 @@ func (r *rewriter) stmt(s ast.Stmt) ast.Stmt {
 		}
 		s.Stmts = r.stmts(s.Stmts)
 	case *ast.GenericForStmt:
+		r.noteLoop(s)
 		r.exprs(s.Exprs)
 		s.Stmts = r.stmts(s.Stmts)
 	case *ast.FuncDefStmt:
+		r.noteTransform(s.Name.Func, s.Func)
 		r.function(s.Func)
 	case *ast.ReturnStmt:
 		r.exprs(s.Exprs)
@@ -151,6 +156,9 @@ func (r *rewriter) stmt(s ast.Stmt) ast.Stmt {
 // assign turns t[k] = v into a call. Several targets get temporaries first, as Lua evaluates all
 // expressions before it assigns; gopher-lua 1.1.2 does not even for locals: there a, b = b, a sets both to b.
 func (r *rewriter) assign(s *ast.AssignStmt) ast.Stmt {
+	if f, ok := s.Rhs[0].(*ast.FunctionExpr); ok {
+		r.noteTransform(s.Lhs[0], f)
+	}
 	r.exprs(s.Rhs)
 	for _, l := range s.Lhs {
 		if f, ok := l.(*ast.AttrGetExpr); ok {
@@ -211,7 +219,7 @@ func (r *rewriter) expr(e ast.Expr) ast.Expr {
 	defer r.leave()
 	switch e := e.(type) {
 	case *ast.AttrGetExpr:
-		e.Object, e.Key = r.expr(e.Object), r.expr(e.Key)
+		return r.read(e)
 	case *ast.TableExpr:
 		return r.table(e)
 	case *ast.FuncCallExpr:

@@ -135,6 +135,7 @@ func (w *worker) hooks() []glua.LValue {
 		}),
 		accounted, // hookFunc
 		w.L.NewFunction(func(L *glua.LState) int { return L.GetTop() }),
+		w.L.NewFunction(w.readPath),
 	}
 }
 
@@ -181,7 +182,7 @@ func (w *worker) concat(L *glua.LState) int {
 		}
 	}
 	w.scratch = buf
-	L.Push(glua.LString(buf))
+	L.Push(w.texts.value(buf))
 	return 1
 }
 

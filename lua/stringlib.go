@@ -120,16 +120,12 @@ func (w *worker) strRep(L *glua.LState) int {
 	return 1
 }
 
-func (w *worker) matcher(L *glua.LState) *matcher {
-	w.charge(L, bytesMatcher)
-	return &matcher{w: w, L: L, src: w.argText(L, 1), pat: w.argText(L, 2)}
-}
-
 func (w *worker) strFind(L *glua.LState) int  { return w.search(L, true) }
 func (w *worker) strMatch(L *glua.LState) int { return w.search(L, false) }
 
 func (w *worker) search(L *glua.LState, find bool) int {
 	m := w.matcher(L)
+	defer m.done()
 	from := max(position(L.OptInt(3, 1), len(m.src)), 1) - 1
 	if from > len(m.src) {
 		from = len(m.src) // as Lua 5.1 has it
@@ -165,11 +161,14 @@ func (w *worker) strGmatch(L *glua.LState) int {
 	L.Push(L.NewFunction(func(L *glua.LState) int {
 		m.L = L
 		for from <= len(m.src) {
+			s, ok := m.next(from)
+			if !ok {
+				break
+			}
 			m.n, m.deep = 0, 0
-			s := from
 			e := m.at(s, 0) // an anchor has no meaning here: it would stop the iteration
 			if e < 0 {
-				from++
+				from = s + 1
 				continue
 			}
 			from = e
@@ -186,6 +185,7 @@ func (w *worker) strGmatch(L *glua.LState) int {
 
 func (w *worker) strGsub(L *glua.LState) int {
 	m := w.matcher(L)
+	defer m.done()
 	L.CheckTypes(3, glua.LTNumber, glua.LTString, glua.LTTable, glua.LTFunction)
 	limit := L.OptInt(4, len(m.src)+1)
 	p := 0
@@ -196,6 +196,12 @@ func (w *worker) strGsub(L *glua.LState) int {
 	s, count := 0, 0
 	w.charge(L, len(m.src)) // what is not replaced
 	for count < limit {
+		begin, ok := m.next(s)
+		if !ok {
+			break
+		}
+		out = append(out, m.src[s:begin]...)
+		s = begin
 		m.n, m.deep = 0, 0
 		e := m.at(s, p)
 		if e >= 0 {

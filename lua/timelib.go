@@ -20,8 +20,10 @@ func mustFormat(name string) *stdlib.TimeFormat {
 	return f
 }
 
-// stepsTime is the price of reading or writing one time.
-const stepsTime = 8
+const (
+	stepsTime = 8        // the price of reading or writing one time
+	bytesZone = 64 << 10 // of a zone that is not there
+)
 
 // timeParse is time.parse(text, format [, zone]).
 func (w *worker) timeParse(L *glua.LState) int {
@@ -35,7 +37,7 @@ func (w *worker) timeParse(L *glua.LState) int {
 		}
 		return w.unfit(L, "%q is no time in the format %s", stdlib.Excerpt(text), stdlib.Excerpt(w.argText(L, 2)))
 	}
-	names := w.texts(L, formats, "the list of formats")
+	names := w.textList(L, formats, "the list of formats")
 	for _, name := range names {
 		if m, ok := w.readTime(L, text, w.readable(L, name), zone); ok {
 			return w.pushMoment(L, m)
@@ -73,7 +75,7 @@ func (w *worker) format(L *glua.LState, name string) *stdlib.TimeFormat {
 	if f, ok := w.prog.compiled.formats.Get(name); ok {
 		return f
 	}
-	w.compiling(L, "")
+	w.compiling(L, stdlib.CompileCost(name))
 	f, err := stdlib.CompileTimeFormat(name)
 	if err != nil {
 		L.ArgError(2, err.Error())
@@ -99,7 +101,8 @@ func (w *worker) zone(L *glua.LState, i int) *time.Location {
 	w.step(L, stepsTime)
 	zone, err := stdlib.Zone(w.argText(L, i))
 	if err != nil {
-		w.step(L, window) // it was looked for in several places
+		w.charge(L, bytesZone) // it was looked for in several places
+		w.step(L, window)
 		L.ArgError(i, err.Error())
 	}
 	return zone

@@ -53,7 +53,7 @@ func (w *worker) newNode(table *glua.LTable, raw []byte, list bool) *node {
 	}
 	n := w.nodes[w.used]
 	w.used++
-	*n = node{table: table, raw: raw, list: list, members: n.members[:0]}
+	n.table, n.raw, n.list = table, raw, list
 	if w.used > indexFrom {
 		if len(w.byTable) == 0 {
 			for _, m := range w.nodes[:w.used] {
@@ -89,11 +89,7 @@ func (w *worker) nodeOf(table *glua.LTable) *node {
 // dropNodes forgets the event's nodes and what they hold.
 func (w *worker) dropNodes() {
 	for _, n := range w.nodes[:w.used] {
-		clear(n.members)
-		if cap(n.members) > 1024 {
-			n.members = nil
-		}
-		n.table, n.raw, n.index = nil, nil, nil
+		n.drop()
 	}
 	if len(w.nodes) > 1024 {
 		w.nodes = w.nodes[:0:0]
@@ -102,6 +98,25 @@ func (w *worker) dropNodes() {
 		w.byTable = map[*glua.LTable]*node{}
 	}
 	w.used, w.last = 0, nil
+}
+
+// drop makes the node as good as new. Fields are written one by one, and only those of members that hold something:
+// while garbage is collected, clearing memory in one piece shows the collector every pointer that was in it.
+func (n *node) drop() {
+	for i := range n.members {
+		if m := &n.members[i]; m.value != nil || m.end == 0 {
+			m.value, m.name = nil, ""
+		}
+	}
+	n.members = n.members[:0]
+	if cap(n.members) > 1024 {
+		n.members = nil
+	}
+	n.table, n.raw = nil, nil
+	if n.index != nil {
+		n.index = nil
+	}
+	n.scanned, n.changed, n.pass, n.clean = false, false, 0, false
 }
 
 // newTable takes an empty table from the slab. Tables are never used twice: a script may have kept one.
@@ -163,8 +178,13 @@ func (n *node) is(m *member, name string) bool {
 // find returns the position of the last member of that name, -1 for none; deleted ones are found too.
 func (n *node) find(name string) int {
 	if len(n.members) < indexFrom {
+		quoted := int32(len(name) + 2)
 		for i := len(n.members) - 1; i >= 0; i-- {
-			if n.is(&n.members[i], name) {
+			m := &n.members[i]
+			if m.keyEnd-m.start != quoted && m.end != 0 && !m.escaped { // most of them, without a call
+				continue
+			}
+			if n.is(m, name) {
 				return i
 			}
 		}
@@ -282,10 +302,10 @@ func (w *worker) decode(raw []byte) glua.LValue {
 		}
 		w.budget.grown(len(raw))
 		if rawjson.Plain(raw) {
-			return glua.LString(raw[1 : len(raw)-1])
+			return w.texts.value(raw[1 : len(raw)-1])
 		}
 		w.scratch = rawjson.AppendUnquoted(w.scratch[:0], raw)
-		return glua.LString(w.scratch)
+		return w.texts.value(w.scratch)
 	case rawjson.Object:
 		return w.newObject(raw).table
 	case rawjson.Array:

@@ -47,6 +47,9 @@ type worker struct {
 	exacts                    map[string]*glua.LUserData
 	spelled                   map[unsafe.Pointer][]byte
 	scratch                   []byte
+	texts                     texts
+	hints                     map[string]*hint
+	matchers                  []*matcher
 	pass                      int // of the encoder; see untouched
 
 	metaMT    *glua.LTable

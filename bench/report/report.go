@@ -53,6 +53,14 @@ type Round struct {
 	// ServerCPU is of the Elasticsearch that was delivered into; 0 where it was not looked at.
 	ServerCPU     float64 `json:"server_cpu_seconds_per_million,omitempty"`
 	PeakMegabytes float64 `json:"peak_megabytes"` // VmHWM; 1 MB is 10^6 bytes
+
+	// Of transforms in memory; 0 for loads.
+	CoreRate        float64 `json:"events_per_core_second,omitempty"` // of processor time, garbage collection included
+	Transformed     float64 `json:"transformed_per_second,omitempty"` // on the clock, all cores of the row together
+	AllocatedBytes  float64 `json:"allocated_bytes_per_event,omitempty"`
+	Allocations     float64 `json:"allocations_per_event,omitempty"`
+	GCShare         float64 `json:"gc_share,omitempty"`         // of the processor time, 0 to 1
+	WorkerKilobytes float64 `json:"worker_kilobytes,omitempty"` // of heap that one worker keeps; 1 kB is 10^3 bytes
 }
 
 // Median returns the median of f over the rounds; 0 without rounds.

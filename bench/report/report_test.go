@@ -127,3 +127,25 @@ func TestNewMachine(t *testing.T) {
 		t.Errorf("machine %+v", m)
 	}
 }
+
+func TestReport_Markdown_Transforms(t *testing.T) {
+	r := &Report{Format: Format, Failures: []string{}}
+	c := Case{Scenario: "transform", Name: "contract's script, 320 B", EventBytes: 320}
+	r.Add(c, PlainWay, Round{CoreRate: 50_000, Transformed: 40_000, AllocatedBytes: 9_000, Allocations: 100, GCShare: 0.1, WorkerKilobytes: 200, PeakMegabytes: 30})
+	r.Add(c, "weir's Lua", Round{CoreRate: 400_000, Transformed: 300_000, AllocatedBytes: 900, Allocations: 9.5, GCShare: 0.025, WorkerKilobytes: 250.4, PeakMegabytes: 31})
+	var markdown, tableText bytes.Buffer
+	for _, err := range []error{r.Table(&tableText), r.Markdown(&markdown)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"contract's script, 320 B", "weir's Lua", "400,000", "400k-400k", "8.00", "2,500", "300,000", "900", "9.50", "2.50", "250", "31"}
+	if row := lineWith(markdown.String(), "weir's Lua"); row != "| "+strings.Join(want, " | ")+" |" {
+		t.Errorf("row %s", row)
+	}
+	for _, text := range []string{markdown.String(), tableText.String()} {
+		if !strings.Contains(text, ExplainedTransform) || strings.Contains(text, Explained) {
+			t.Errorf("the columns are not explained, or those of loads are:\n%s", text)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -16,13 +17,16 @@ type column struct {
 	cell func(c *Case, r *Row) string // "" when there is nothing to say
 }
 
-// PlainLoop and BulkIndexer name the targets that weir's delivery into a real server is compared with.
+// PlainLoop and BulkIndexer name the targets that weir's delivery into a real server is compared with, PlainWay the
+// one that its transforms are compared with.
 const (
 	PlainLoop   = "plain loop"
 	BulkIndexer = "esutil.BulkIndexer"
+	PlainWay    = "plain way"
 )
 
-func rate(x Round) float64 { return x.Rate }
+func rate(x Round) float64     { return x.Rate }
+func coreRate(x Round) float64 { return x.CoreRate }
 
 // Delivered is the rate of a round from end to end, for Median and Share.
 func Delivered(x Round) float64 { return x.Delivered }
@@ -38,16 +42,40 @@ var columns = []column{
 	{"least-most", func(_ *Case, r *Row) string { return spread(r, Delivered) }},
 	{"of plain loop", func(c *Case, r *Row) string { return share(c, r, PlainLoop, Delivered) }},
 	{"of esutil", func(c *Case, r *Row) string { return share(c, r, BulkIndexer, Delivered) }},
+	{"events/core-s", func(_ *Case, r *Row) string { return count(r.Median(coreRate)) }},
+	{"least-most", func(_ *Case, r *Row) string { return spread(r, coreRate) }},
+	{"of plain way", func(c *Case, r *Row) string { return share(c, r, PlainWay, coreRate) }},
+	{"ns/event", func(_ *Case, r *Row) string { return count(r.Median(nanoseconds)) }},
+	{"events/s", func(_ *Case, r *Row) string { return count(r.Median(func(x Round) float64 { return x.Transformed })) }},
+	{"B/event", func(_ *Case, r *Row) string {
+		return count(r.Median(func(x Round) float64 { return x.AllocatedBytes }))
+	}},
+	{"allocs/event", func(_ *Case, r *Row) string { return small(r.Median(func(x Round) float64 { return x.Allocations })) }},
+	{"GC %", func(_ *Case, r *Row) string { return small(100 * r.Median(func(x Round) float64 { return x.GCShare })) }},
+	{"worker kB", func(_ *Case, r *Row) string {
+		return count(most(r, func(x Round) float64 { return x.WorkerKilobytes }))
+	}},
 	{"p50 ms", func(_ *Case, r *Row) string { return millis(r.Median(func(x Round) float64 { return x.P50 })) }},
 	{"p99", func(_ *Case, r *Row) string { return millis(r.Median(func(x Round) float64 { return x.P99 })) }},
 	{"p99.9", func(_ *Case, r *Row) string { return millis(r.Median(func(x Round) float64 { return x.P999 })) }},
 	{"CPU s/M", func(_ *Case, r *Row) string { return small(r.Median(func(x Round) float64 { return x.CPU })) }},
 	{"generator", func(_ *Case, r *Row) string { return small(r.Median(func(x Round) float64 { return x.GeneratorCPU })) }},
 	{"server", func(_ *Case, r *Row) string { return small(r.Median(func(x Round) float64 { return x.ServerCPU })) }},
-	{"peak MB", func(_ *Case, r *Row) string {
-		_, most := r.Spread(func(x Round) float64 { return x.PeakMegabytes })
-		return count(most)
-	}},
+	{"peak MB", func(_ *Case, r *Row) string { return count(most(r, func(x Round) float64 { return x.PeakMegabytes })) }},
+}
+
+// nanoseconds is the processor time of one transformed event.
+func nanoseconds(x Round) float64 {
+	if x.CoreRate == 0 {
+		return 0
+	}
+	return 1e9 / x.CoreRate
+}
+
+// most is the greatest of the rounds, for limits.
+func most(r *Row, f func(Round) float64) float64 {
+	_, greatest := r.Spread(f)
+	return greatest
 }
 
 // Explained says what the columns mean, for below the tables.
@@ -55,6 +83,31 @@ const Explained = `acked/s, end to end/s: events a second, median of the rounds 
 last delivery, or from the first bulk request to the last confirmed document. of noop, of bare: share of that target's acked/s, median of
 neighbouring rounds; of plain loop, of esutil: of that target's end to end/s. p50, p99, p99.9: time of a request. CPU s/M: processor
 seconds of the target for a million events, delivery included (generator: of the load generator; server: of the Elasticsearch); peak MB: VmHWM.`
+
+// ExplainedTransform says what the columns of transforms mean.
+const ExplainedTransform = `events/core-s: events for a second of processor time, garbage collection included, median of the rounds (least and most beside it); of plain
+way: how many times that of the plain way with the same script, median of neighbouring rounds; ns/event: processor time of an event; events/s: on the
+clock, all cores of the row together; B/event, allocs/event: allocated; GC %: part of the processor time that the garbage collector took; worker kB: heap
+that the transformer keeps for each core, most of the rounds; peak MB: VmHWM of the process, its events included.`
+
+// explained says what the columns of this report mean.
+func (r *Report) explained() string {
+	var texts []string
+	for _, e := range []struct {
+		text      string
+		transform bool
+	}{{Explained, false}, {ExplainedTransform, true}} {
+		if slices.ContainsFunc(r.Cases, func(c Case) bool { return c.transforms() == e.transform }) {
+			texts = append(texts, e.text)
+		}
+	}
+	return strings.Join(texts, "\n\n")
+}
+
+// transforms reports whether the case measured transforms in memory.
+func (c *Case) transforms() bool {
+	return slices.ContainsFunc(c.Rows, func(r Row) bool { return r.Median(coreRate) > 0 })
+}
 
 // Table writes the report for a terminal.
 func (r *Report) Table(w io.Writer) error {
@@ -73,7 +126,7 @@ func (r *Report) Table(w io.Writer) error {
 			b.WriteString(scenario + ": " + name + "\n" + tw.Render() + "\n\n")
 		}
 	})
-	b.WriteString(Explained + "\n\n" + r.Machine.String() + "\n" + r.origin() + "\n")
+	b.WriteString(r.explained() + "\n\n" + r.Machine.String() + "\n" + r.origin() + "\n")
 	for _, note := range r.Notes {
 		b.WriteString(note + "\n")
 	}
@@ -115,7 +168,7 @@ func (r *Report) Markdown(w io.Writer) error {
 		}
 		b.WriteString("\n")
 	})
-	b.WriteString(Explained + "\n\n" + r.Machine.String() + "\n\n`" + r.Command + "`\n\n" + r.origin() + "\n")
+	b.WriteString(r.explained() + "\n\n" + r.Machine.String() + "\n\n`" + r.Command + "`\n\n" + r.origin() + "\n")
 	for _, note := range r.Notes {
 		b.WriteString("\n" + note + "\n")
 	}

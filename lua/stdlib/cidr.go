@@ -3,6 +3,7 @@ package stdlib
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 )
 
 // Address reads an IP address. A v4 address in v6 form is the v4 address; a zone is left out.
@@ -16,11 +17,12 @@ func Address(text string) (netip.Addr, error) {
 
 // Network reads a network such as 10.0.0.0/8; an address alone is a network of one.
 func Network(text string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(text); err == nil {
-		a = a.Unmap().WithZone("")
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
 	p, err := netip.ParsePrefix(text)
+	if !strings.Contains(text, "/") {
+		var a netip.Addr
+		a, err = Address(text)
+		p = netip.PrefixFrom(a, a.BitLen())
+	}
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("%q is no network; say 10.0.0.0/8 or 2001:db8::/32", Excerpt(text))
 	}

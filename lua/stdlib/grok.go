@@ -85,6 +85,9 @@ func CompileGrok(pattern string, definitions map[string]string) (*Grok, error) {
 	return g, nil
 }
 
+// GrokCost is how many bytes compiling a pattern allocates at most, beside what stays: see Weight.
+func GrokCost(pattern string) int { return CompileCost(pattern) + 2*maxExpanded }
+
 // Find returns the positions of the first match and its groups as Regex.Find does.
 func (g *Grok) Find(text string, spend Spend) []int {
 	if loc := find(g.atBegin, g.re.size+2, text, spend); loc != nil {

@@ -1,0 +1,7 @@
+function transform(event, meta)
+  event.service = event.context.service or "unknown"
+  event["@timestamp"] = event.datetime
+  event.extra = nil
+  meta.index = "logs-" .. event.service
+  return event
+end
