@@ -237,10 +237,10 @@ func randomText(rnd *rand.Rand) string {
 func TestRedactor_TextEqualsReference(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	hidden := 0
-	for range 10_000 {
+	for range 2000 {
 		hidden += checkText(t, randomText(rnd))
 	}
-	if hidden < 5_000 {
+	if hidden < 1000 {
 		t.Errorf("only %d were there to hide: the test tests little", hidden)
 	}
 }

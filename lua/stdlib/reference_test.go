@@ -121,7 +121,7 @@ func refCard(s string, i, done int) (int, int) {
 	if !isDecimal(s[i]) || i > 0 && isDecimal(s[i-1]) || i > 1 && i-1 != done && s[i-1] == '.' && isDecimal(s[i-2]) {
 		return 0, 0
 	}
-	for end := min(len(s), i+2*maxCard); end > i; end-- {
+	for end := min(len(s), i+2*maxCard); end >= i+minCard; end-- {
 		if end < len(s) && isDecimal(s[end]) || !refCardShape.MatchString(s[i:end]) || !refCardStart.MatchString(s[i:end]) {
 			continue
 		}
