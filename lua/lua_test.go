@@ -294,7 +294,7 @@ func TestCompile_Refusals(t *testing.T) {
 
 // TestCompile_Nesting: a script cannot overflow the stack of the compiler, which nothing could catch.
 func TestCompile_Nesting(t *testing.T) {
-	const n = 100_000
+	const n = 20_000
 	for _, tc := range []struct{ name, source string }{
 		{"tables", "x = " + strings.Repeat("{", n) + strings.Repeat("}", n)},
 		{"calls", "x = " + strings.Repeat("f(", n) + strings.Repeat(")", n)},
