@@ -25,6 +25,7 @@ type node struct {
 	given   bool // raw already is a document of this event
 	members []member
 	index   map[string]int32 // name to last member, once there are many members
+	twice   bool             // some name is there more than once; known once there is an index
 }
 
 // states of a member.
@@ -100,23 +101,19 @@ func (w *worker) dropNodes() {
 	w.used, w.last = 0, nil
 }
 
-// drop makes the node as good as new. Fields are written one by one, and only those of members that hold something:
-// while garbage is collected, clearing memory in one piece shows the collector every pointer that was in it.
+// drop makes the node as good as new. Only members that hold something are written: while garbage is collected,
+// clearing memory in one piece shows the collector every pointer that was in it.
 func (n *node) drop() {
 	for i := range n.members {
 		if m := &n.members[i]; m.value != nil || m.end == 0 {
 			m.value, m.name = nil, ""
 		}
 	}
-	n.members = n.members[:0]
-	if cap(n.members) > 1024 {
-		n.members = nil
+	members := n.members[:0]
+	if cap(members) > 1024 {
+		members = nil
 	}
-	n.table, n.raw = nil, nil
-	if n.index != nil {
-		n.index = nil
-	}
-	n.scanned, n.changed, n.pass, n.clean = false, false, 0, false
+	*n = node{members: members}
 }
 
 // newTable takes an empty table from the slab. Tables are never used twice: a script may have kept one.
@@ -195,6 +192,7 @@ func (n *node) find(name string) int {
 		for i := range n.members {
 			n.index[n.key(&n.members[i])] = int32(i)
 		}
+		n.twice = len(n.index) < len(n.members)
 	}
 	if i, ok := n.index[name]; ok {
 		return int(i)

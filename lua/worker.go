@@ -3,6 +3,7 @@ package lua
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -267,6 +268,7 @@ func (w *worker) results() ([]flush.Document, error) {
 			if returned > 1 {
 				err = within(err, fmt.Sprintf("[%d]", i))
 			}
+			clear(docs)
 			return nil, err
 		}
 		docs[made].Source = source
@@ -278,7 +280,7 @@ func (w *worker) results() ([]flush.Document, error) {
 		w.meta.apply(&docs[made], e.own, made)
 		made++
 	}
-	return docs, nil
+	return unchunked(docs), nil
 }
 
 // document encodes one result.
@@ -328,6 +330,19 @@ func (w *worker) takeDocs(n int) []flush.Document {
 	}
 	docs := w.docs[:n:n]
 	w.docs = w.docs[n:]
+	return docs
+}
+
+// unchunked takes documents out of their chunk when one of them is large: a worker keeps its chunk, and with it whatever
+// its documents refer to, until the last of it was handed out.
+func unchunked(docs []flush.Document) []flush.Document {
+	for i := range docs {
+		if len(docs[i].Source) > arenaBytes/4 {
+			own := slices.Clone(docs)
+			clear(docs)
+			return own
+		}
+	}
 	return docs
 }
 
