@@ -38,7 +38,8 @@
 // # How events are seen
 //
 // A table that came from JSON is a Lua table whose metatable leads here; a node knows where its members
-// stand in the text and which of them were read or assigned (view.go). Only what is read is decoded.
+// stand in the text and which of them were read or assigned (view.go). Only what is read is decoded. Where a
+// variable is likely to hold such a table, a path of fields is read by one call (path.go).
 //
 // # How scripts are linted
 //
