@@ -302,7 +302,7 @@ func TestCompile_Nesting(t *testing.T) {
 		{"functions", "x = " + strings.Repeat("function() return ", n) + strings.Repeat(" end", n)},
 		{"fields", "x = a" + strings.Repeat(".a", n)},
 		{"operators", "x = a" + strings.Repeat(" and a", n)},
-		{"concatenations", "x = a" + strings.Repeat("..a", n)},
+		{"concatenations", "x = a" + strings.Repeat("..a", 5*n)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if _, err := compile("script.lua", []byte(tc.source)); err == nil || !strings.Contains(err.Error(), ": the script has too many syntax levels") {
