@@ -63,6 +63,14 @@ func TestRedactor_Text(t *testing.T) {
 		{"zeros", "0000000000000000", ""},
 		{"a hash", "4111111111111111abcdefabcdefabcd abcdefabcdefabcd4111111111111111", ""},
 		{"hexadecimal, but short", "abcdefabcdefabc4111111111111111x", "abcdefabcdefabc<card>x"},
+		{"ids of requests", "35402092-8390-4660-950d-0b300cb20580 {A6E6C6C1-35A2-4FC1-9111-378282246310}", ""},
+		{"an id of digits alone", "41111111-1111-1111-8111-111111111111", ""},
+		{"ids of spans and of objects", "span=4345500949156f55 5edcb3679476726409f1e3cd", ""},
+		{"across two ids", "Root=1-ab451234-111111109a3f0c1d2e4b7abf", ""},
+		{"a card in front of an id", "4111111111111111 003f2092-8390-4660-950d-0b300cb20580", "<card> 003f2092-8390-4660-950d-0b300cb20580"},
+		{"a card that an id would make longer", "6011000000000000 001f2092-8390-4660-950d-0b300cb20580", "6011000000000000 001f2092-8390-4660-950d-0b300cb20580"},
+		{"nearly an id", "41111111-11111111-8111-abcd-111111111111", "<card>-8111-abcd-111111111111"},
+		{"of 16 digits, as an id of a span without letters", "span=4111111111111111", "span=<card>"},
 		{"two cards", "4111111111111111 5500005555555559", "<card> <card>"},
 
 		{"a bearer token", "Authorization: Bearer abcDEF0123", "Authorization: Bearer <token>"},
@@ -218,6 +226,7 @@ func TestRedactor_Removes(t *testing.T) {
 var pieces = []string{
 	" ", " ", ".", "-", "@", "%40", "a", "b.de", "a@b.de", "jo.doe+x@mail.example.org", "ü", "„", "/", ":", ",", "=", "_", "\n", `\`, `"`,
 	"1", "4111", "1111", "1111", "4111111111111111", "4111 1111 1111 1111", "5500-0055-5555-5559", "378282246310005", "0.4", "e+15", "e", "20260102",
+	"35402092-8390-4660-950d-", "0b300cb20580", "4345500949156f55",
 	"abcdef", "0123456789abcdef", "Bearer ", "basic ", "dXNlcjpwYXNz", "eyJ", "eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxMjM0In0", jwt, github,
 	"AKIA", "IOSFODNN7EXAMPLE", "sk-", "sk_live_", "glpat-", "xoxb-", "AIza", "password", "token", "<mail>", "<card>", "logged in from",
 }

@@ -20,8 +20,9 @@ var (
 	refFirst     = regexp.MustCompile(`^[A-Za-z]|^\p{L}`)
 	refCardShape = regexp.MustCompile(`^(?:\d{4,}[ -])*\d+$`)
 	refCardStart = regexp.MustCompile(`^(?:2[2-7]|[3-6]|8[12]|97)`)
-	refHexEnd    = regexp.MustCompile(`[0-9a-fA-F]*$`)
-	refHexBegin  = regexp.MustCompile(`^[0-9a-fA-F]*`)
+	refHexWord   = regexp.MustCompile(`[0-9a-fA-F]+`)
+	refLetter    = regexp.MustCompile(`[a-fA-F]`)
+	refUUID      = regexp.MustCompile(`^[^-]{8}-[^-]{4}-[^-]{4}-[^-]{4}-[^-]{12}$`)
 	refScheme    = regexp.MustCompile(`^(?i:bearer|basic) +([A-Za-z0-9._~+/=-]+)`)
 	refWebToken  = regexp.MustCompile(`^eyJ[\w-]{5,}\.[\w-]{4,}(?:\.[\w-]+)*`)
 	refKeys      = regexp.MustCompile(`^(?:(?:AKIA|ASIA)[A-Z0-9]{16,}|AIza[\w-]{35,}|(?:gh[pousr]|github_pat)_\w{20,}|glpat-[\w-]{20,}|[sr]k_(?:live|test)_[A-Za-z0-9]{16,})`)
@@ -126,7 +127,7 @@ func refCard(s string, i, done int) (int, int) {
 			continue
 		}
 		digits := strings.NewReplacer(" ", "", "-", "").Replace(s[i:end])
-		if len(digits) >= minCard && len(digits) <= maxCard && refLuhn(digits) && !refInHash(s, i, done) {
+		if len(digits) >= minCard && len(digits) <= maxCard && refLuhn(digits) && !refInID(s, i, done) && !refInID(s, end-1, done) {
 			return i, end
 		}
 	}
@@ -145,9 +146,25 @@ func refLuhn(digits string) bool {
 	return sum%10 == 0
 }
 
-func refInHash(s string, i, floor int) bool {
-	word := len(refHexEnd.FindString(s[floor:i])) + len(refHexBegin.FindString(s[i:]))
-	return word >= hashWord
+// refInID reports whether the digit at i is part of an id: of a long word, or of five with hyphens between.
+func refInID(s string, i, floor int) bool {
+	words := refHexWord.FindAllString(s[floor:], -1)
+	places := refHexWord.FindAllStringIndex(s[floor:], -1)
+	for n, w := range words {
+		if i < floor+places[n][0] || i >= floor+places[n][1] {
+			continue
+		}
+		if len(w) >= hashWord || (len(w) == 16 || len(w) == 24) && refLetter.MatchString(w) {
+			return true
+		}
+		for first := max(n-4, 0); first <= n && first+5 <= len(words); first++ {
+			id := strings.Join(words[first:first+5], "-")
+			if strings.HasPrefix(s[floor+places[first][0]:], id) && refUUID.MatchString(id) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // validText reports whether the reference can be asked: regular expressions see U+FFFD where a byte is no UTF-8.
