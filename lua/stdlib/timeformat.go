@@ -143,13 +143,7 @@ func readCount(text string, places int) (Moment, bool) {
 	var r reading
 	r.scanFraction(all, 0)
 	r.epoch, _ = readInt(whole)
-	if negative {
-		r.epoch = -r.epoch
-		if r.nanos > 0 {
-			r.epoch, r.nanos = r.epoch-1, powers[9]-r.nanos
-		}
-	}
-	r.counted = true
+	r.counted, r.negative = true, negative
 	return r.moment(time.UTC)
 }
 
