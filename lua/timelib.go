@@ -37,7 +37,7 @@ func (w *worker) timeParse(L *glua.LState) int {
 		}
 		return w.unfit(L, "%q is no time in the format %s", stdlib.Excerpt(text), stdlib.Excerpt(w.argText(L, 2)))
 	}
-	names := w.textList(L, formats, "the list of formats")
+	names := w.textList(L, formats, "the list of formats", maxTexts)
 	for _, name := range names {
 		if m, ok := w.readTime(L, text, w.readable(L, name), zone); ok {
 			return w.pushMoment(L, m)
