@@ -115,7 +115,7 @@ func (w *worker) judge(L *glua.LState, raw []byte, known suspicion) suspicion {
 	if known != unknown || raw == nil {
 		return known
 	}
-	suspicious := w.redaction.r.Suspicious(raw, w.budget.work)
+	suspicious := w.redaction.r.Suspicious(raw, w.spend)
 	w.stopped(L)
 	if suspicious {
 		return suspect
@@ -301,13 +301,13 @@ func (w *worker) redactNumber(spelled []byte) glua.LValue {
 
 func (w *worker) redactText(L *glua.LState, text []byte) glua.LValue {
 	d := &w.redaction
-	suspicious := d.r.Suspicious(text, w.budget.work)
+	suspicious := d.r.Suspicious(text, w.spend)
 	w.stopped(L)
 	if !suspicious {
 		return nil
 	}
 	w.charge(L, 2*len(text))
-	out, n := d.r.Text(text, &d.room, w.budget.work)
+	out, n := d.r.Text(text, &d.room, w.spend)
 	w.stopped(L)
 	if n == 0 {
 		return nil
