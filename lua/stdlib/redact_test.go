@@ -32,6 +32,8 @@ func TestRedactor_Text(t *testing.T) {
 		{"a domain that goes on with a number", "a@example.org.1", "<mail>.1"},
 		{"a hyphen behind the domain", "a@example.org-", "<mail>-"},
 		{"a password in a URL", "mysql://root:s3cret@db.example.org/x", "mysql://root:<mail>/x"},
+		{"pictures for fine screens", "GET /img/logo@2x.png /logo%403x.webp?v=1 icon@2X.JPG", ""},
+		{"nearly such pictures", "a@2x.de b@2x.png.de c@12x.png", "<mail> <mail> <mail>"},
 		{"no domain", "root@localhost UserController@show", ""},
 		{"an address of the network", "root@10.2.3.4 a@[10.0.0.1]", ""},
 		{"versions", "lodash@4.17.21", ""},
@@ -224,7 +226,7 @@ func TestRedactor_Removes(t *testing.T) {
 
 // pieces are what texts of the property test are made of.
 var pieces = []string{
-	" ", " ", ".", "-", "@", "%40", "a", "b.de", "a@b.de", "jo.doe+x@mail.example.org", "ü", "„", "/", ":", ",", "=", "_", "\n", `\`, `"`,
+	" ", " ", ".", "-", "@", "%40", "a", "b.de", "a@b.de", "2x.png", "jo.doe+x@mail.example.org", "ü", "„", "/", ":", ",", "=", "_", "\n", `\`, `"`,
 	"1", "4111", "1111", "1111", "4111111111111111", "4111 1111 1111 1111", "5500-0055-5555-5559", "378282246310005", "0.4", "e+15", "e", "20260102",
 	"35402092-8390-4660-950d-", "0b300cb20580", "4345500949156f55",
 	"abcdef", "0123456789abcdef", "Bearer ", "basic ", "dXNlcjpwYXNz", "eyJ", "eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxMjM0In0", jwt, github,

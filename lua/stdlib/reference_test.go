@@ -17,6 +17,7 @@ var (
 	refAt        = regexp.MustCompile(`@|%40`)
 	refLocal     = regexp.MustCompile(refName + `+$`)
 	refDomain    = regexp.MustCompile(`^` + refLabel + `(?:\.` + refLabel + `)*`)
+	refPicture   = regexp.MustCompile(`^(?i)[0-9]x\.(?:png|jpe?g|gif|webp|avif|svg)$`)
 	refFirst     = regexp.MustCompile(`^[A-Za-z]|^\p{L}`)
 	refCardShape = regexp.MustCompile(`^(?:\d{4,}[ -])*\d+$`)
 	refCardStart = regexp.MustCompile(`^(?:2[2-7]|[3-6]|8[12]|97)`)
@@ -97,7 +98,7 @@ func refMails(s string) (string, int) {
 		}
 		from, behind := floor+at[0], floor+at[1]
 		name := refLocal.FindString(s[floor:from])
-		if end := refDomainEnd(s[behind:]); name != "" && end > 0 {
+		if end := refDomainEnd(s[behind:]); name != "" && end > 0 && !refPicture.MatchString(s[behind:behind+end]) {
 			out.WriteString(s[done:from-len(name)] + mailMark)
 			done, floor = behind+end, behind+end
 			n++
