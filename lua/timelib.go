@@ -120,6 +120,9 @@ func (w *worker) timeFormat(L *glua.LState) int {
 	if !ok {
 		return w.unfit(L, "%q is no time; it takes a number of seconds or RFC 3339", stdlib.Excerpt(text))
 	}
+	if !f.Writable(m, zone) {
+		return w.unfit(L, "%q is beyond the years 0000 to 9999 there", stdlib.Excerpt(text))
+	}
 	w.step(L, stepsTime+f.MaxText()>>6)
 	w.charge(L, f.MaxText())
 	w.scratch = f.Append(w.scratch[:0], m, zone)

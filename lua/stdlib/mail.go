@@ -11,8 +11,9 @@ import (
 // one or more letters and digits of any script, and . _ % + -. The domain: labels of letters, digits and hyphens with
 // dots between, two at least, up to the last label that begins with a letter and has two bytes or more.
 //
-// The name of a picture for fine screens (logo@2x.png) is none. Quoted names ("a b"@example.org) and addresses without a domain of that kind (root@localhost, a@[10.0.0.1]) are not
-// recognised; of a name or a domain that is longer than maxMailPart, the part next to the @ counts.
+// The name of a picture for fine screens (logo@2x.png) is none. Quoted names ("a b"@example.org) and addresses without a
+// domain of that kind (root@localhost, a@[10.0.0.1]) are not recognised; of a name or a domain that is longer than
+// maxMailPart, the part next to the @ counts.
 
 const (
 	mailMark = "<mail>"

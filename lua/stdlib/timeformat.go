@@ -164,6 +164,15 @@ func readInt(s string) (v int64, ok bool) {
 	return v, s != ""
 }
 
+// Writable reports whether the year of a moment, in a zone, has four digits, which is what all formats but epochs write.
+func (f *TimeFormat) Writable(m Moment, zone *time.Location) bool {
+	if _, epoch := f.Epoch(); epoch {
+		return true
+	}
+	year := time.Unix(m.Seconds, 0).In(zone).Year()
+	return year >= 0 && year <= 9999
+}
+
 // Append writes a moment in a zone; formats that are epochs write their number.
 func (f *TimeFormat) Append(dst []byte, m Moment, zone *time.Location) []byte {
 	if places, ok := f.Epoch(); ok {
