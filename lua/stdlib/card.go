@@ -7,8 +7,9 @@ import (
 )
 
 // A card number has 13 to 19 digits that pass the Luhn check and begins as those of payment cards do: with 22 to 27,
-// 3 to 6, 81, 82 or 97. It stands in one piece or in groups of four or more digits, the last of them of any length, with
-// one space or hyphen between two. Of several that begin at one digit the longest counts. These are none:
+// 3 to 6, 81, 82 or 97. It stands in one piece or in groups of four or more digits, the last of them of any length,
+// with one space or hyphen between two, or one +, as in the query of a URL. Of several that begin at one digit the
+// longest counts. These are none:
 //
 //   - digits that are part of a longer number: of more than 19, or behind a decimal point,
 //   - digits, or groups of them, that begin or end in an id: a hexadecimal word of 32 or more letters and digits (a hash, an
@@ -28,7 +29,7 @@ const (
 )
 
 var (
-	cardByte = setOf("0123456789 -")
+	cardByte = setOf("0123456789 -+")
 	hexDigit = setOf("0123456789abcdefABCDEF")
 	// cardStart says of the first two digits whether a card begins so.
 	cardStart = func() (t [100]bool) {
@@ -39,7 +40,7 @@ var (
 	}()
 )
 
-// cardRun returns the next run of digits, spaces and hyphens at or behind i that is long enough for a card: it looks
+// cardRun returns the next run of digits and what stands between groups at or behind i that is long enough for a card: it looks
 // at every twelfth byte only. ok is false at the end.
 func cardRun(s []byte, i int) (from, end int, ok bool) {
 	for p := i + fewestDigits - 1; p < len(s); p += fewestDigits {
@@ -108,7 +109,7 @@ func cardAt(s []byte, i, end, done int, loose bool) (to, next int) {
 		if i-group < cardGroup || i+1 >= end || !isDecimal(s[i+1]) {
 			return to, next
 		}
-		i++ // one space or hyphen
+		i++ // one space, hyphen or plus
 	}
 }
 

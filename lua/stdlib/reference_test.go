@@ -19,7 +19,7 @@ var (
 	refDomain    = regexp.MustCompile(`^` + refLabel + `(?:\.` + refLabel + `)*`)
 	refPicture   = regexp.MustCompile(`^(?i)[0-9]x\.(?:png|jpe?g|gif|webp|avif|svg)$`)
 	refFirst     = regexp.MustCompile(`^[A-Za-z]|^\p{L}`)
-	refCardShape = regexp.MustCompile(`^(?:\d{4,}[ -])*\d+$`)
+	refCardShape = regexp.MustCompile(`^(?:\d{4,}[ +-])*\d+$`)
 	refCardStart = regexp.MustCompile(`^(?:2[2-7]|[3-6]|8[12]|97)`)
 	refHexWord   = regexp.MustCompile(`[0-9a-fA-F]+`)
 	refLetter    = regexp.MustCompile(`[a-fA-F]`)
@@ -127,7 +127,7 @@ func refCard(s string, i, done int) (int, int) {
 		if end < len(s) && isDecimal(s[end]) || !refCardShape.MatchString(s[i:end]) || !refCardStart.MatchString(s[i:end]) {
 			continue
 		}
-		digits := strings.NewReplacer(" ", "", "-", "").Replace(s[i:end])
+		digits := strings.NewReplacer(" ", "", "-", "", "+", "").Replace(s[i:end])
 		if len(digits) >= minCard && len(digits) <= maxCard && refLuhn(digits) && !refInID(s, i, done) && !refInID(s, end-1, done) {
 			return i, end
 		}
