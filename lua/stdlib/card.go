@@ -40,8 +40,8 @@ var (
 	}()
 )
 
-// cardRun returns the next run of digits and what stands between groups at or behind i that is long enough for a card: it looks
-// at every twelfth byte only. ok is false at the end.
+// cardRun returns the next run of digits, and of what may stand between groups, at or behind i that is long enough for a
+// card: it looks at every twelfth byte only. ok is false at the end.
 func cardRun(s []byte, i int) (from, end int, ok bool) {
 	for p := i + fewestDigits - 1; p < len(s); p += fewestDigits {
 		if !cardByte[s[p]] {
