@@ -102,7 +102,8 @@ func (w *worker) readSettings(L *glua.LState, t *glua.LTable, own *settings) {
 	})
 }
 
-// eachField visits the fields of an ordinary table or of an object of the event.
+// eachField visits the fields of an ordinary table or of an object of the event, each name once: of one that the text
+// has twice the last one counts.
 func (w *worker) eachField(L *glua.LState, t *glua.LTable, visit func(key, value glua.LValue)) {
 	if t.Metatable != w.objectMT {
 		for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
@@ -114,8 +115,10 @@ func (w *worker) eachField(L *glua.LState, t *glua.LTable, visit func(key, value
 	n := w.open(L, t)
 	for i := range n.members {
 		w.step(L, 1)
-		if v := w.valueOf(L, n, i); v != glua.LNil {
-			visit(glua.LString(n.key(&n.members[i])), v)
+		name := n.key(&n.members[i])
+		if n.members[i].state == deleted || n.find(name) != i {
+			continue
 		}
+		visit(glua.LString(name), w.valueOf(L, n, i))
 	}
 }

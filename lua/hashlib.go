@@ -18,7 +18,7 @@ func (w *worker) digest(hash func([]byte, stdlib.Spend) string, size int) glua.L
 	return func(L *glua.LState) int {
 		s := w.argText(L, 1)
 		w.text(L, 2*size) // the digits, and what the hash keeps
-		sum := hash(stdlib.Bytes(s), w.budget.work)
+		sum := hash(stdlib.Bytes(s), w.spend)
 		w.stopped(L)
 		L.Push(glua.LString(sum))
 		return 1
@@ -28,7 +28,7 @@ func (w *worker) digest(hash func([]byte, stdlib.Spend) string, size int) glua.L
 func (w *worker) base64Encode(L *glua.LState) int {
 	s := w.argText(L, 1)
 	w.text(L, stdlib.EncodedSize(len(s)))
-	out := stdlib.EncodeBase64(stdlib.Bytes(s), w.budget.work)
+	out := stdlib.EncodeBase64(stdlib.Bytes(s), w.spend)
 	w.stopped(L)
 	L.Push(glua.LString(out))
 	return 1
@@ -37,7 +37,7 @@ func (w *worker) base64Encode(L *glua.LState) int {
 func (w *worker) base64Decode(L *glua.LState) int {
 	s := w.argText(L, 1)
 	w.text(L, 2*len(s))
-	out, err := stdlib.DecodeBase64(s, w.budget.work)
+	out, err := stdlib.DecodeBase64(s, w.spend)
 	w.stopped(L)
 	if err != nil {
 		return w.unfit(L, "%s", err)
@@ -55,7 +55,7 @@ func (w *worker) uuid5(L *glua.LState) int {
 		}
 	}
 	w.text(L, 2*len("6ba7b811-9dad-11d1-80b4-00c04fd430c8"))
-	id, err := stdlib.UUIDv5(stdlib.Bytes(name), namespace, w.budget.work)
+	id, err := stdlib.UUIDv5(stdlib.Bytes(name), namespace, w.spend)
 	w.stopped(L)
 	if err != nil {
 		L.ArgError(2, err.Error())
@@ -66,7 +66,7 @@ func (w *worker) uuid5(L *glua.LState) int {
 
 func (w *worker) uuid4(L *glua.LState) int {
 	w.text(L, 64)
-	id, err := stdlib.UUIDv4(w.budget.work)
+	id, err := stdlib.UUIDv4(w.spend)
 	w.stopped(L)
 	if err != nil {
 		L.RaiseError("uuid.v4: %s", err.Error())

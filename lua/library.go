@@ -3,7 +3,6 @@ package lua
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	glua "github.com/yuin/gopher-lua"
@@ -127,15 +126,15 @@ func (w *worker) optionText(L *glua.LState, t *glua.LTable, name, fallback strin
 // maxTexts is how many texts a list of names, formats or networks may have.
 const maxTexts = 1000
 
-// textList reads a list of texts; what names it in messages.
-func (w *worker) textList(L *glua.LState, v glua.LValue, what string) []string {
+// textList reads a list of at most so many texts; what names it in messages.
+func (w *worker) textList(L *glua.LState, v glua.LValue, what string, most int) []string {
 	t, ok := v.(*glua.LTable)
 	if !ok || t.Metatable == w.objectMT {
 		L.RaiseError("%s must be a list of strings, not a %s", what, kindOf(v, w))
 	}
 	n := t.Len()
-	if n > maxTexts {
-		L.RaiseError("%s may have %d elements, not %s", what, maxTexts, strconv.Itoa(n))
+	if n > most {
+		L.RaiseError("%s may have %d elements, not %d", what, most, n)
 	}
 	w.charge(L, n*16)
 	w.step(L, 1+n>>2)

@@ -46,6 +46,9 @@ func TestLibrary(t *testing.T) {
 		{`time.format("2026-01-02T03:04:05.678Z", "epoch"), type(time.format(0, "epoch"))`, "1.767323045678e+09 | number"},
 		{`time.format("2026-01-02T03:04:05.678901234Z", "epoch_ns")`, "1767323045678901234"},
 		{`time.format("2026-01-02T03:04:05.678Z", "epoch_ms") + 1`, "1767323045679"},
+		{`time.format("9999-12-31T23:59:59Z", "rfc3339", "+14:00")`, `nil | "9999-12-31T23:59:59Z" is beyond the years 0000 to 9999 there`},
+		{`time.format("0000-01-01T00:00:00Z", "%Y", "-01:00")`, `nil | "0000-01-01T00:00:00Z" is beyond the years 0000 to 9999 there`},
+		{`time.format("9999-12-31T23:59:59Z", "epoch", "+14:00")`, "253402300799"},
 		{`time.format("soon", "rfc3339")`, `nil | "soon" is no time; it takes a number of seconds or RFC 3339`},
 		{`time.format(1e18, "rfc3339")`, `nil | "1000000000000000000" is no time; it takes a number of seconds or RFC 3339`},
 

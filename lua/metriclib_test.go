@@ -73,6 +73,8 @@ func TestMetric_Inc(t *testing.T) {
 		{"the order in which labels are given is one", `if event.a then metric.inc("x", {a = 1, b = 2}) else metric.inc("x", {b = 2, a = 1}) end`, []string{`{}`, `{"a":1}`},
 			[]string{`weir_script_x_total{a="1",b="2",script="transform.lua"} 2`}},
 		{"labels out of the event", `metric.inc("x", event.l)`, []string{`{"l":{"b":1,"a":"y"}}`}, []string{`weir_script_x_total{a="y",b="1",script="transform.lua"} 1`}},
+		{"a name that the event has twice counts once, with its last value", `metric.inc("x", event.l)`, []string{`{"l":{"a":1,"a":2}}`, `{"l":{"a":2}}`, `{"l":{"a":3,"a":null}}`},
+			[]string{`weir_script_x_total{a="2",script="transform.lua"} 2`, `weir_script_x_total{script="transform.lua"} 1`}},
 		{"more than one, and fractions", `metric.inc("bytes", nil, event.n)`, []string{`{"n":1.5}`, `{"n":40}`, `{"n":0}`}, []string{`weir_script_bytes_total{script="transform.lua"} 41.5`}},
 		{"several in one event", `metric.inc("a") metric.inc("b") metric.inc("a") metric.inc("a")`, []string{`{}`},
 			[]string{`weir_script_a_total{script="transform.lua"} 3`, `weir_script_b_total{script="transform.lua"} 1`}},

@@ -62,7 +62,7 @@ func (w *worker) cidrMatch(L *glua.LState) int {
 	text := w.argText(L, 1)
 	var networks []string
 	if _, ok := L.Get(2).(*glua.LTable); ok {
-		networks = w.textList(L, L.Get(2), "the list of networks")
+		networks = w.textList(L, L.Get(2), "the list of networks", maxTexts)
 	} else {
 		networks = []string{w.argText(L, 2)}
 	}

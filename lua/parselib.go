@@ -20,7 +20,7 @@ func (w *worker) keyValues(L *glua.LState) int {
 	var wanted []string
 	keys := w.option(L, options, "keys")
 	if keys != glua.LNil {
-		wanted = w.textList(L, keys, "the option keys")
+		wanted = w.textList(L, keys, "the option keys", maxTexts)
 	}
 	result := w.plainTable(L, 0)
 	for {
@@ -51,7 +51,7 @@ func (w *worker) csv(L *glua.LState) int {
 	columns := w.option(L, options, "columns")
 	var names []string
 	if columns != glua.LNil {
-		names = w.textList(L, columns, "the option columns")
+		names = w.textList(L, columns, "the option columns", maxTexts)
 	}
 	w.step(L, 1+len(text)>>6)
 	w.charge(L, stdlib.RecordCost(text, separator))

@@ -115,7 +115,7 @@ func (w *worker) judge(L *glua.LState, raw []byte, known suspicion) suspicion {
 	if known != unknown || raw == nil {
 		return known
 	}
-	suspicious := w.redaction.r.Suspicious(raw, w.budget.work)
+	suspicious := w.redaction.r.Suspicious(raw, w.spend)
 	w.stopped(L)
 	if suspicious {
 		return suspect
@@ -301,13 +301,13 @@ func (w *worker) redactNumber(spelled []byte) glua.LValue {
 
 func (w *worker) redactText(L *glua.LState, text []byte) glua.LValue {
 	d := &w.redaction
-	suspicious := d.r.Suspicious(text, w.budget.work)
+	suspicious := d.r.Suspicious(text, w.spend)
 	w.stopped(L)
 	if !suspicious {
 		return nil
 	}
 	w.charge(L, 2*len(text))
-	out, n := d.r.Text(text, &d.room, w.budget.work)
+	out, n := d.r.Text(text, &d.room, w.spend)
 	w.stopped(L)
 	if n == 0 {
 		return nil
@@ -352,7 +352,7 @@ func (w *worker) redactorOf(L *glua.LState) *stdlib.Redactor {
 }
 
 func (w *worker) redactKinds(L *glua.LState, list glua.LValue) (kinds stdlib.Kinds) {
-	for _, name := range w.listOfNames(L, "redact: kinds", list) {
+	for _, name := range w.textList(L, list, "redact: the option kinds", maxRedactFields) {
 		kind, err := stdlib.KindsNamed(name)
 		if err != nil {
 			L.RaiseError("redact: %s", err.Error())
@@ -363,33 +363,11 @@ func (w *worker) redactKinds(L *glua.LState, list glua.LValue) (kinds stdlib.Kin
 }
 
 func (w *worker) redactFields(L *glua.LState, list glua.LValue) []string {
-	names := w.listOfNames(L, "redact: fields", list)
+	names := w.textList(L, list, "redact: the option fields", maxRedactFields)
 	for _, name := range names {
 		if len(name) > maxFieldName {
 			L.RaiseError("redact: a name in fields is longer than %d bytes", maxFieldName)
 		}
-	}
-	return names
-}
-
-// listOfNames reads a list of texts; what names the option in messages.
-func (w *worker) listOfNames(L *glua.LState, what string, v glua.LValue) []string {
-	t, ok := v.(*glua.LTable)
-	if !ok || t.Metatable == w.objectMT {
-		L.RaiseError("%s must be a list of texts, not a %s", what, kindOf(v, w))
-	}
-	n := t.Len()
-	if n > maxRedactFields {
-		L.RaiseError("%s has %d names; %d is the limit", what, n, maxRedactFields)
-	}
-	w.charge(L, n*16)
-	names := make([]string, n)
-	for i := range names {
-		name, ok := t.RawGetInt(i + 1).(glua.LString)
-		if !ok {
-			L.RaiseError("%s must be a list of texts; element %d is a %s", what, i+1, kindOf(t.RawGetInt(i+1), w))
-		}
-		names[i] = string(name)
 	}
 	return names
 }

@@ -4,6 +4,8 @@ import (
 	"math"
 
 	glua "github.com/yuin/gopher-lua"
+
+	"github.com/weirlog/weir/lua/stdlib"
 )
 
 // set is hookSet: t[k] = v, for every assignment to a field that a script spells.
@@ -271,10 +273,4 @@ func kindOf(v glua.LValue, w *worker) string {
 }
 
 // short is a value's text, cut to a length fit for messages.
-func short(v glua.LValue) string {
-	s := v.String()
-	if len(s) > 64 {
-		s = s[:64] + "..."
-	}
-	return s
-}
+func short(v glua.LValue) string { return stdlib.Excerpt(v.String()) }

@@ -37,7 +37,7 @@ func (w *worker) timeParse(L *glua.LState) int {
 		}
 		return w.unfit(L, "%q is no time in the format %s", stdlib.Excerpt(text), stdlib.Excerpt(w.argText(L, 2)))
 	}
-	names := w.textList(L, formats, "the list of formats")
+	names := w.textList(L, formats, "the list of formats", maxTexts)
 	for _, name := range names {
 		if m, ok := w.readTime(L, text, w.readable(L, name), zone); ok {
 			return w.pushMoment(L, m)
@@ -119,6 +119,9 @@ func (w *worker) timeFormat(L *glua.LState) int {
 	m, ok := w.readTime(L, text, reader, time.UTC)
 	if !ok {
 		return w.unfit(L, "%q is no time; it takes a number of seconds or RFC 3339", stdlib.Excerpt(text))
+	}
+	if !f.Writable(m, zone) {
+		return w.unfit(L, "%q is beyond the years 0000 to 9999 there", stdlib.Excerpt(text))
 	}
 	w.step(L, stepsTime+f.MaxText()>>6)
 	w.charge(L, f.MaxText())

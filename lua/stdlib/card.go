@@ -7,11 +7,14 @@ import (
 )
 
 // A card number has 13 to 19 digits that pass the Luhn check and begins as those of payment cards do: with 22 to 27,
-// 3 to 6, 81, 82 or 97. It stands in one piece or in groups of four or more digits, the last of them of any length, with
-// one space or hyphen between two. Of several that begin at one digit the longest counts. These are none:
+// 3 to 6, 81, 82 or 97. It stands in one piece or in groups of four or more digits, the last of them of any length,
+// with one space or hyphen between two, or one +, as in the query of a URL. Of several that begin at one digit the
+// longest counts. These are none:
 //
 //   - digits that are part of a longer number: of more than 19, or behind a decimal point,
-//   - digits, or groups of them, that begin in a hexadecimal word of 32 or more letters and digits: a hash, an id of a trace.
+//   - digits, or groups of them, that begin or end in an id: a hexadecimal word of 32 or more letters and digits (a hash, an
+//     id of a trace), one of 16 or 24 that has letters (an id of a span, of an object), or a UUID. Of random ids one in a
+//     thousand has a card in it.
 
 const (
 	cardMark  = "<card>"
@@ -19,13 +22,14 @@ const (
 	maxCard   = 19
 	cardGroup = 4 // digits of a group that is not the last one
 	hashWord  = 32
+	uuidSize  = 36
 	// fewestDigits stand in a row in what is looked at: a number with an exponent, such as 4.111111111111111e+15, has
 	// fewer than a card.
 	fewestDigits = 12
 )
 
 var (
-	cardByte = setOf("0123456789 -")
+	cardByte = setOf("0123456789 -+")
 	hexDigit = setOf("0123456789abcdefABCDEF")
 	// cardStart says of the first two digits whether a card begins so.
 	cardStart = func() (t [100]bool) {
@@ -36,8 +40,8 @@ var (
 	}()
 )
 
-// cardRun returns the next run of digits, spaces and hyphens at or behind i that is long enough for a card: it looks
-// at every twelfth byte only. ok is false at the end.
+// cardRun returns the next run of digits, and of what may stand between groups, at or behind i that is long enough for a
+// card: it looks at every twelfth byte only. ok is false at the end.
 func cardRun(s []byte, i int) (from, end int, ok bool) {
 	for p := i + fewestDigits - 1; p < len(s); p += fewestDigits {
 		if !cardByte[s[p]] {
@@ -60,18 +64,18 @@ func cardRun(s []byte, i int) (from, end int, ok bool) {
 }
 
 // cardIn returns the first card in the run from i to end; the last one before it ended at done. loose takes also what
-// may be part of a decimal or a hash.
+// may be part of a decimal or an id.
 func cardIn(s []byte, i, end, done int, loose bool, spend Spend) (from, to int) {
 	for i < end {
 		if !isDecimal(s[i]) {
 			i++
 			continue
 		}
-		to, next := cardAt(s, i, end)
+		to, next := cardAt(s, i, end, done, loose)
 		if !spend(1 + (next-i)>>3) {
 			return 0, 0
 		}
-		if to > 0 && (loose || (!behindPoint(s, i) || i-1 == done) && !inHash(s, i, next, done)) {
+		if to > 0 && (loose || (!behindPoint(s, i) || i-1 == done) && !inID(s, i, next, done)) {
 			return i, to
 		}
 		i = next
@@ -80,8 +84,8 @@ func cardIn(s []byte, i, end, done int, loose bool, spend Spend) (from, to int) 
 }
 
 // cardAt returns where the longest card that begins with the group of digits at i ends, 0 for none, and where that
-// group ends.
-func cardAt(s []byte, i, end int) (to, next int) {
+// group ends. Whether that group is part of an id it does not ask, only of further ones, unless loose.
+func cardAt(s []byte, i, end, done int, loose bool) (to, next int) {
 	var digits [maxCard]byte
 	n := 0
 	for {
@@ -92,19 +96,20 @@ func cardAt(s []byte, i, end int) (to, next int) {
 			}
 			n++
 		}
-		if next == 0 {
+		first := next == 0
+		if first {
 			next = i
 		}
 		if n > maxCard || n < 2 || !cardStart[digits[0]*10+digits[1]] {
 			return to, next
 		}
-		if n >= minCard && luhn(digits[:n]) {
+		if n >= minCard && luhn(digits[:n]) && (loose || first || !inID(s, group, i, done)) {
 			to = i
 		}
 		if i-group < cardGroup || i+1 >= end || !isDecimal(s[i+1]) {
 			return to, next
 		}
-		i++ // one space or hyphen
+		i++ // one space, hyphen or plus
 	}
 }
 
@@ -126,14 +131,47 @@ func luhn(digits []byte) bool {
 // behindPoint reports whether the digits at i are a fraction.
 func behindPoint(s []byte, i int) bool { return i >= 2 && s[i-1] == '.' && isDecimal(s[i-2]) }
 
-// inHash reports whether the digits from i to end stand in a long hexadecimal word that begins at floor or later.
-func inHash(s []byte, i, end, floor int) bool {
-	from := i
+// inID reports whether the digits from i to end are part of an id that begins at floor or later.
+func inID(s []byte, i, end, floor int) bool {
+	from, letters := i, false
 	for ; i > floor && from-i < hashWord && hexDigit[s[i-1]]; i-- {
+		letters = letters || !isDecimal(s[i-1])
 	}
 	for ; end < len(s) && end-i < hashWord && hexDigit[s[end]]; end++ {
+		letters = letters || !isDecimal(s[end])
 	}
-	return end-i >= hashWord
+	switch size := end - i; size {
+	case 16, 24:
+		return letters
+	case 8:
+		return uuidAt(s, i, floor)
+	case 4:
+		return uuidAt(s, i-9, floor) || uuidAt(s, i-14, floor) || uuidAt(s, i-19, floor)
+	case 12:
+		return uuidAt(s, i-24, floor)
+	default:
+		return size >= hashWord
+	}
+}
+
+// uuidAt reports whether a UUID begins at i, and not before floor.
+func uuidAt(s []byte, i, floor int) bool {
+	if i < floor || i+uuidSize > len(s) || i > floor && hexDigit[s[i-1]] || i+uuidSize < len(s) && hexDigit[s[i+uuidSize]] {
+		return false
+	}
+	for at, c := range s[i : i+uuidSize] {
+		switch at {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if !hexDigit[c] {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // hideCards is as hideMails.
@@ -196,7 +234,7 @@ func escapeEnd(s []byte, i int) int {
 
 // isCard reports whether digits, in one piece, are a card.
 func isCard(digits []byte) bool {
-	to, _ := cardAt(digits, 0, len(digits))
+	to, _ := cardAt(digits, 0, len(digits), 0, true)
 	return to > 0 && to == len(digits)
 }
 

@@ -52,6 +52,20 @@ func TestGrok_Find(t *testing.T) {
 		definitions         map[string]string
 		want                string
 	}{
+		{"program and number of a syslog line", `^%{SYSLOGLINE}`, "Mar  1 06:25:43 web1 sshd[23435]: Server listening", nil,
+			"timestamp=Mar  1 06:25:43 host.name=web1 process.name=sshd process.pid=23435 message=Server listening;"},
+		{"a program without a number", `^%{SYSLOGBASE} `, "Mar 11 06:25:43 web1 CRON: x", nil, "timestamp=Mar 11 06:25:43 host.name=web1 process.name=CRON;"},
+		{"facility of a syslog line", `^%{SYSLOGFACILITY}`, "<4.30>", nil, "log.syslog.facility.code=4 log.syslog.priority=30;"},
+		{"the root of a site", `^%{URI:u} %{URIPATH:p} %{UNIXPATH:x}$`, "https://example.com/ / /", nil, "u=https://example.com/ p=/ x=/;"},
+		{"a path that ends with a slash", `^%{URIPATH:p}$`, "/a//b/", nil, "p=/a//b/;"},
+		{"a line of a load balancer", `^%{ELB_ACCESS_LOG}$`,
+			`2015-05-13T23:39:43.945958Z lb 192.0.2.1:2817 10.0.0.1:80 0.1 0.2 0.3 200 200 0 29 "GET http://www.example.com:80/ HTTP/1.1" "curl" - -`, nil,
+			"timestamp=2015-05-13T23:39:43.945958Z aws.elb.name=lb source.address=192.0.2.1 source.port=2817 aws.elb.backend.ip=10.0.0.1 aws.elb.backend.port=80 " +
+				"aws.elb.request_processing_time.sec=0.1 aws.elb.backend_processing_time.sec=0.2 aws.elb.response_processing_time.sec=0.3 http.response.status_code=200 " +
+				"aws.elb.backend.http.response.status_code=200 http.request.body.size=0 http.response.body.size=29 http.request.method=GET url.original=http://www.example.com:80/ " +
+				"url.scheme=http url.domain=www.example.com url.port=80 url.path=/ http.version=1.1 user_agent.original=curl;"},
+		{"a month of one digit", `^%{DATE_US:d} %{DATE_EU:e}$`, "1/2/2026 2.1.2026", nil, "d=1/2/2026 e=2.1.2026;"},
+		{"a sign before a point", `^%{NUMBER:n}$`, "-.5", nil, "n=-.5;"},
 		{"names with dots", `%{IP:client.ip} %{NUMBER:n}`, "::1 5.5", nil, "client.ip=::1 n=5.5;"},
 		{"names in brackets", `%{IP:[client][ip]}`, "10.1.2.3", nil, "client.ip=10.1.2.3;"},
 		{"a group with a name", `(?<a.b>\d+)-(?P<c>x)?`, "12-", nil, "a.b=12;"},
@@ -71,7 +85,7 @@ func TestGrok_Find(t *testing.T) {
 			"a=2001:db8::1 b=1:2:3:4:5:6:7:8 c=::ffff:1.2.3.4 d=fe80::1%eth0 e=::;"},
 		{"a time is no address", `^%{IP:a}`, "10:20:30", nil, ""},
 		{"syslog", `%{SYSLOGLINE}`, "Jan  2 03:04:05 web-1 sshd[42]: Accepted publickey", nil,
-			"timestamp=Jan  2 03:04:05 host.name=web-1 message=Accepted publickey;"},
+			"timestamp=Jan  2 03:04:05 host.name=web-1 process.name=sshd process.pid=42 message=Accepted publickey;"},
 		{"an ISO time and a level", `%{TIMESTAMP_ISO8601:t} %{LOGLEVEL:l}`, "2026-01-02T03:04:05.678Z WARN", nil, "t=2026-01-02T03:04:05.678Z l=WARN;"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

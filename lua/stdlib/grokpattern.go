@@ -16,14 +16,22 @@ var usualPatterns = []map[string]string{
 	patterns.MongoDB, patterns.PostgreSQL, patterns.Rails, patterns.Redis, patterns.Ruby, patterns.Squid,
 }
 
-// supplement goes before the library's: patterns that Logstash has and the library has not, and one that the
-// library writes in 2,200 instructions, which makes every pattern with an address slow. This one takes
-// the same addresses, and some with more than eight groups around a :: as well.
+// supplement goes before the library's: patterns that Logstash has and the library has not; patterns that lost parts of
+// what they have there, such as the program of a syslog line and the path of a site's root; and one that the library
+// writes in 2,200 instructions, which makes every pattern with an address slow. This one takes the same addresses, and
+// some with more than eight groups around a :: as well.
 var supplement = map[string]string{
 	"IPV6GROUP":  `[0-9A-Fa-f]{1,4}`,
 	"IPV6":       `(?:(?:%{IPV6GROUP}:){7}%{IPV6GROUP}|(?:%{IPV6GROUP}:){6}%{IPV4}|(?:%{IPV6GROUP}(?::%{IPV6GROUP}){0,6})?::(?:(?:%{IPV6GROUP}:){0,6}(?:%{IPV4}|%{IPV6GROUP}))?)(?:%[0-9A-Za-z.-]+)?`,
 	"MONTHNUM2":  `0[1-9]|1[0-2]`,
 	"SYSLOG5424": `%{SYSLOG5424LINE}`,
+
+	"SYSLOGPROG":     `%{PROG:process.name}(?:\[%{POSINT:process.pid:int}\])?`,
+	"SYSLOGFACILITY": `<%{NONNEGINT:log.syslog.facility.code:int}.%{NONNEGINT:log.syslog.priority:int}>`,
+	"URIPATH":        `(?:/[A-Za-z0-9$.+!*'(){},~:;=@#%&_\-]*)+`,
+	"UNIXPATH":       `(?:/[\w%!$@:.,+~-]*)+`,
+	"MONTHNUM":       `0[1-9]|1[0-2]|[1-9]`,
+	"BASE10NUM":      `[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)`,
 }
 
 // expander writes a grok pattern as a RE2 pattern: what it refers to stands in place of the references, and

@@ -2,6 +2,7 @@ package stdlib
 
 import (
 	"bytes"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -10,8 +11,9 @@ import (
 // one or more letters and digits of any script, and . _ % + -. The domain: labels of letters, digits and hyphens with
 // dots between, two at least, up to the last label that begins with a letter and has two bytes or more.
 //
-// Quoted names ("a b"@example.org) and addresses without a domain of that kind (root@localhost, a@[10.0.0.1]) are not
-// recognised; of a name or a domain that is longer than maxMailPart, the part next to the @ counts.
+// The name of a picture for fine screens (logo@2x.png) is none. Quoted names ("a b"@example.org) and addresses without a
+// domain of that kind (root@localhost, a@[10.0.0.1]) are not recognised; of a name or a domain that is longer than
+// maxMailPart, the part next to the @ counts.
 
 const (
 	mailMark = "<mail>"
@@ -22,6 +24,7 @@ const (
 var (
 	mailName   = setOf(alphanumeric + "._%+-")
 	mailDomain = setOf(alphanumeric + "-")
+	pictures   = []string{"png", "jpg", "jpeg", "gif", "webp", "avif", "svg"}
 )
 
 // ats finds the @ of a text, and what stands for one.
@@ -68,7 +71,7 @@ func hideMails(dst, s []byte, spend Spend) ([]byte, int) {
 			break
 		}
 		from := nameStart(s, max(floor, at-maxMailPart), at)
-		if end := domainEnd(s, behind); from < at && end > 0 {
+		if end := domainEnd(s, behind); from < at && end > 0 && !pictureScale(s[behind:end]) {
 			dst = append(append(dst, s[done:from]...), mailMark...)
 			found++
 			done, floor = end, end
@@ -124,6 +127,14 @@ func domainEnd(s []byte, i int) int {
 		}
 		i++
 	}
+}
+
+// pictureScale reports whether what looks like a domain is how the name of a picture ends: 2x.png.
+func pictureScale(domain []byte) bool {
+	if len(domain) < len("2x.png") || !isDecimal(domain[0]) || toLower(domain[1]) != 'x' || domain[2] != '.' {
+		return false
+	}
+	return slices.ContainsFunc(pictures, func(kind string) bool { return equalFold(domain[3:], kind) })
 }
 
 func labelEnd(s []byte, i int) int {

@@ -17,12 +17,19 @@ type reading struct {
 	zoneName              string // an abbreviation that only the zone at hand can explain
 	epoch                 int64  // seconds since 1970, where counted
 	counted               bool
+	negative              bool // a minus stands in front of the epoch and of its fraction
 }
 
 // moment puts the parts together. It refuses what no calendar and no clock shows, such as the 31st of
 // February; zone is for texts without one.
 func (r *reading) moment(zone *time.Location) (Moment, bool) {
 	m := Moment{Seconds: r.epoch, Nanos: r.nanos, Digits: r.fractionDigits}
+	if r.negative {
+		m.Seconds = -m.Seconds
+		if m.Nanos > 0 {
+			m.Seconds, m.Nanos = m.Seconds-1, powers[9]-m.Nanos
+		}
+	}
 	if !r.counted {
 		if !r.valid() {
 			return Moment{}, false
@@ -92,7 +99,8 @@ func (r *reading) seconds(zone *time.Location) (int64, bool) {
 	return r.local(utc, zone), true
 }
 
-// local is when a clock in zone shows the time. What it shows twice, in autumn, is the first of the two.
+// local is when a clock in zone shows the time. What it shows twice, in autumn, is the first of the two; what it leaves
+// out, in spring, is read as if it had not been put forward yet.
 func (r *reading) local(utc int64, zone *time.Location) int64 {
 	at := r.date(zone)
 	_, before := at.Add(-3 * time.Hour).Zone()
@@ -100,7 +108,10 @@ func (r *reading) local(utc int64, zone *time.Location) int64 {
 	if _, offset := time.Unix(first, 0).In(zone).Zone(); offset == before {
 		return first
 	}
-	return at.Unix()
+	if _, offset := at.Zone(); at.Unix()+int64(offset) == utc {
+		return at.Unix()
+	}
+	return first // time.Date takes either side of a gap, as it comes
 }
 
 func (r *reading) date(zone *time.Location) time.Time {

@@ -32,6 +32,8 @@ func TestRedactor_Text(t *testing.T) {
 		{"a domain that goes on with a number", "a@example.org.1", "<mail>.1"},
 		{"a hyphen behind the domain", "a@example.org-", "<mail>-"},
 		{"a password in a URL", "mysql://root:s3cret@db.example.org/x", "mysql://root:<mail>/x"},
+		{"pictures for fine screens", "GET /img/logo@2x.png /logo%403x.webp?v=1 icon@2X.JPG", ""},
+		{"nearly such pictures", "a@2x.de b@2x.png.de c@12x.png", "<mail> <mail> <mail>"},
 		{"no domain", "root@localhost UserController@show", ""},
 		{"an address of the network", "root@10.2.3.4 a@[10.0.0.1]", ""},
 		{"versions", "lodash@4.17.21", ""},
@@ -43,6 +45,8 @@ func TestRedactor_Text(t *testing.T) {
 		{"a card", "4111111111111111", "<card>"},
 		{"in groups with spaces", "card 4111 1111 1111 1111 exp 12/29", "card <card> exp 12/29"},
 		{"in groups with hyphens", "4111-1111-1111-1111", "<card>"},
+		{"in a query, where blanks are signs", "?card=4111+1111+1111+1111&tel=+4366412345678", "?card=<card>&tel=+4366412345678"},
+		{"an exponent", "4.1111e+15 4111e+1111", ""},
 		{"of 15 digits", "378282246310005, 3782 822463 10005", "<card>, <card>"},
 		{"of 14 digits", "3056 930902 5904", "<card>"},
 		{"of 13 digits", "4222222222222", "<card>"},
@@ -63,6 +67,14 @@ func TestRedactor_Text(t *testing.T) {
 		{"zeros", "0000000000000000", ""},
 		{"a hash", "4111111111111111abcdefabcdefabcd abcdefabcdefabcd4111111111111111", ""},
 		{"hexadecimal, but short", "abcdefabcdefabc4111111111111111x", "abcdefabcdefabc<card>x"},
+		{"ids of requests", "35402092-8390-4660-950d-0b300cb20580 {A6E6C6C1-35A2-4FC1-9111-378282246310}", ""},
+		{"an id of digits alone", "41111111-1111-1111-8111-111111111111", ""},
+		{"ids of spans and of objects", "span=4345500949156f55 5edcb3679476726409f1e3cd", ""},
+		{"across two ids", "Root=1-ab451234-111111109a3f0c1d2e4b7abf", ""},
+		{"a card in front of an id", "4111111111111111 003f2092-8390-4660-950d-0b300cb20580", "<card> 003f2092-8390-4660-950d-0b300cb20580"},
+		{"a card that an id would make longer", "6011000000000000 001f2092-8390-4660-950d-0b300cb20580", "6011000000000000 001f2092-8390-4660-950d-0b300cb20580"},
+		{"nearly an id", "41111111-11111111-8111-abcd-111111111111", "<card>-8111-abcd-111111111111"},
+		{"of 16 digits, as an id of a span without letters", "span=4111111111111111", "span=<card>"},
 		{"two cards", "4111111111111111 5500005555555559", "<card> <card>"},
 
 		{"a bearer token", "Authorization: Bearer abcDEF0123", "Authorization: Bearer <token>"},
@@ -216,8 +228,9 @@ func TestRedactor_Removes(t *testing.T) {
 
 // pieces are what texts of the property test are made of.
 var pieces = []string{
-	" ", " ", ".", "-", "@", "%40", "a", "b.de", "a@b.de", "jo.doe+x@mail.example.org", "ü", "„", "/", ":", ",", "=", "_", "\n", `\`, `"`,
-	"1", "4111", "1111", "1111", "4111111111111111", "4111 1111 1111 1111", "5500-0055-5555-5559", "378282246310005", "0.4", "e+15", "e", "20260102",
+	" ", " ", ".", "-", "@", "%40", "a", "b.de", "a@b.de", "2x.png", "jo.doe+x@mail.example.org", "ü", "„", "/", ":", ",", "=", "_", "\n", `\`, `"`,
+	"1", "4111", "1111", "1111", "+", "4111111111111111", "4111 1111 1111 1111", "5500-0055-5555-5559", "378282246310005", "0.4", "e+15", "e", "20260102",
+	"35402092-8390-4660-950d-", "0b300cb20580", "4345500949156f55",
 	"abcdef", "0123456789abcdef", "Bearer ", "basic ", "dXNlcjpwYXNz", "eyJ", "eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxMjM0In0", jwt, github,
 	"AKIA", "IOSFODNN7EXAMPLE", "sk-", "sk_live_", "glpat-", "xoxb-", "AIza", "password", "token", "<mail>", "<card>", "logged in from",
 }

@@ -17,11 +17,13 @@ var (
 	refAt        = regexp.MustCompile(`@|%40`)
 	refLocal     = regexp.MustCompile(refName + `+$`)
 	refDomain    = regexp.MustCompile(`^` + refLabel + `(?:\.` + refLabel + `)*`)
+	refPicture   = regexp.MustCompile(`^(?i)[0-9]x\.(?:png|jpe?g|gif|webp|avif|svg)$`)
 	refFirst     = regexp.MustCompile(`^[A-Za-z]|^\p{L}`)
-	refCardShape = regexp.MustCompile(`^(?:\d{4,}[ -])*\d+$`)
+	refCardShape = regexp.MustCompile(`^(?:\d{4,}[ +-])*\d+$`)
 	refCardStart = regexp.MustCompile(`^(?:2[2-7]|[3-6]|8[12]|97)`)
-	refHexEnd    = regexp.MustCompile(`[0-9a-fA-F]*$`)
-	refHexBegin  = regexp.MustCompile(`^[0-9a-fA-F]*`)
+	refHexWord   = regexp.MustCompile(`[0-9a-fA-F]+`)
+	refLetter    = regexp.MustCompile(`[a-fA-F]`)
+	refUUID      = regexp.MustCompile(`^[^-]{8}-[^-]{4}-[^-]{4}-[^-]{4}-[^-]{12}$`)
 	refScheme    = regexp.MustCompile(`^(?i:bearer|basic) +([A-Za-z0-9._~+/=-]+)`)
 	refWebToken  = regexp.MustCompile(`^eyJ[\w-]{5,}\.[\w-]{4,}(?:\.[\w-]+)*`)
 	refKeys      = regexp.MustCompile(`^(?:(?:AKIA|ASIA)[A-Z0-9]{16,}|AIza[\w-]{35,}|(?:gh[pousr]|github_pat)_\w{20,}|glpat-[\w-]{20,}|[sr]k_(?:live|test)_[A-Za-z0-9]{16,})`)
@@ -96,7 +98,7 @@ func refMails(s string) (string, int) {
 		}
 		from, behind := floor+at[0], floor+at[1]
 		name := refLocal.FindString(s[floor:from])
-		if end := refDomainEnd(s[behind:]); name != "" && end > 0 {
+		if end := refDomainEnd(s[behind:]); name != "" && end > 0 && !refPicture.MatchString(s[behind:behind+end]) {
 			out.WriteString(s[done:from-len(name)] + mailMark)
 			done, floor = behind+end, behind+end
 			n++
@@ -125,8 +127,8 @@ func refCard(s string, i, done int) (int, int) {
 		if end < len(s) && isDecimal(s[end]) || !refCardShape.MatchString(s[i:end]) || !refCardStart.MatchString(s[i:end]) {
 			continue
 		}
-		digits := strings.NewReplacer(" ", "", "-", "").Replace(s[i:end])
-		if len(digits) >= minCard && len(digits) <= maxCard && refLuhn(digits) && !refInHash(s, i, done) {
+		digits := strings.NewReplacer(" ", "", "-", "", "+", "").Replace(s[i:end])
+		if len(digits) >= minCard && len(digits) <= maxCard && refLuhn(digits) && !refInID(s, i, done) && !refInID(s, end-1, done) {
 			return i, end
 		}
 	}
@@ -145,9 +147,25 @@ func refLuhn(digits string) bool {
 	return sum%10 == 0
 }
 
-func refInHash(s string, i, floor int) bool {
-	word := len(refHexEnd.FindString(s[floor:i])) + len(refHexBegin.FindString(s[i:]))
-	return word >= hashWord
+// refInID reports whether the digit at i is part of an id: of a long word, or of five with hyphens between.
+func refInID(s string, i, floor int) bool {
+	words := refHexWord.FindAllString(s[floor:], -1)
+	places := refHexWord.FindAllStringIndex(s[floor:], -1)
+	for n, w := range words {
+		if i < floor+places[n][0] || i >= floor+places[n][1] {
+			continue
+		}
+		if len(w) >= hashWord || (len(w) == 16 || len(w) == 24) && refLetter.MatchString(w) {
+			return true
+		}
+		for first := max(n-4, 0); first <= n && first+5 <= len(words); first++ {
+			id := strings.Join(words[first:first+5], "-")
+			if strings.HasPrefix(s[floor+places[first][0]:], id) && refUUID.MatchString(id) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // validText reports whether the reference can be asked: regular expressions see U+FFFD where a byte is no UTF-8.

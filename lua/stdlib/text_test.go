@@ -139,7 +139,8 @@ func TestParseURL(t *testing.T) {
 		{"brackets without a port", "http://[2001:db8::1]/x", "http - [2001:db8::1] 0 /x - -"},
 		{"an empty port", "http://example.com:/x", "http - example.com 0 /x - -"},
 		{"a mail address", "mailto:joe@example.com", "mailto - - 0 joe@example.com - -"},
-		{"letters beyond ASCII", "/ü?ö", "- - - 0 /%C3%BC ö -"},
+		{"letters beyond ASCII", "/ü?ö#ß", "- - - 0 /ü ö ß"},
+		{"what should have been escaped", "/a\"b|c\\d%20e%2Ff?g|h#i#j", "- - - 0 /a\"b|c\\d%20e%2Ff g|h i#j"},
 		{"a broken escape in the query", "/a?b=%zz", "- - - 0 /a b=%zz -"},
 		{"a broken escape in the path", "/%zz", `invalid URL escape "%zz"`},
 		{"a port that is a word", "http://example.com:http/", `invalid port ":http" after host`},
@@ -212,7 +213,7 @@ func TestNetwork_Contains(t *testing.T) {
 			}
 		})
 	}
-	for _, s := range []string{"", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/", "localhost", strings.Repeat("1", 1000)} {
+	for _, s := range []string{"", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/", "localhost", strings.Repeat("1", 1000), "fe80::1%" + strings.Repeat("z", 1000)} {
 		if _, err := Network(s); err == nil {
 			t.Errorf("%q is a network", s)
 		}

@@ -143,13 +143,7 @@ func readCount(text string, places int) (Moment, bool) {
 	var r reading
 	r.scanFraction(all, 0)
 	r.epoch, _ = readInt(whole)
-	if negative {
-		r.epoch = -r.epoch
-		if r.nanos > 0 {
-			r.epoch, r.nanos = r.epoch-1, powers[9]-r.nanos
-		}
-	}
-	r.counted = true
+	r.counted, r.negative = true, negative
 	return r.moment(time.UTC)
 }
 
@@ -168,6 +162,15 @@ func readInt(s string) (v int64, ok bool) {
 		v = v*10 + int64(s[i]-'0')
 	}
 	return v, s != ""
+}
+
+// Writable reports whether the year of a moment, in a zone, has four digits, which is what all formats but epochs write.
+func (f *TimeFormat) Writable(m Moment, zone *time.Location) bool {
+	if _, epoch := f.Epoch(); epoch {
+		return true
+	}
+	year := time.Unix(m.Seconds, 0).In(zone).Year()
+	return year >= 0 && year <= 9999
 }
 
 // Append writes a moment in a zone; formats that are epochs write their number.

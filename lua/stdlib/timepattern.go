@@ -197,19 +197,17 @@ func blanks(s string) int {
 }
 
 func (r *reading) scanEpoch(s string) int {
-	n, sign := 0, int64(1)
-	if s != "" && s[0] == '-' {
-		n, sign = 1, -1
+	n := 0
+	if r.negative = s != "" && s[0] == '-'; r.negative {
+		n = 1
 	}
 	from := n
 	for n < len(s) && n-from < 12 && isDigit(s[n]) {
 		n++
 	}
-	v, ok := readInt(s[from:n])
-	if !ok {
+	if r.epoch, r.counted = readInt(s[from:n]); !r.counted {
 		return 0
 	}
-	r.epoch, r.counted = sign*v, true
 	return n
 }
 

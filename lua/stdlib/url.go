@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// URL holds the parts of a URL that are there, as they stood in it; "" and 0 are those that are not.
+// URL holds the parts of a URL that are there, as they stood in it but for the escapes in Username; "" and 0 are those
+// that are not.
 type URL struct {
 	Scheme, Domain, Path, Query, Fragment, Username string
 	Port                                            int
@@ -32,11 +33,18 @@ func ParseURL(text string) (*URL, error) {
 		return nil, errors.New("there is no scheme in front of the host")
 	}
 	p := &URL{
-		Scheme: u.Scheme, Path: u.EscapedPath(), Query: u.RawQuery, Fragment: u.EscapedFragment(),
+		Scheme: u.Scheme, Path: u.RawPath, Query: u.RawQuery, Fragment: u.RawFragment,
 		Username: u.User.Username(), Domain: u.Host,
+	}
+	// The raw ones are there only where they are not what escaping gives.
+	if p.Path == "" {
+		p.Path = u.EscapedPath()
 	}
 	if p.Path == "" {
 		p.Path = u.Opaque
+	}
+	if p.Fragment == "" {
+		p.Fragment = u.EscapedFragment()
 	}
 	if port := u.Port(); port != "" {
 		p.Domain = strings.TrimSuffix(u.Host, ":"+port)
