@@ -88,9 +88,9 @@ end
 		{"dropped", `{"event":{"drop":1},"want":{"dropped":true}}`, ""},
 		{"not dropped", `{"event":{},"want":{"dropped":true}}`, "1 document, want: it was dropped"},
 		{"an error, wherever its line is", `{"event":{"boom":1},"want":{"error":{"type":"error","message":"no good"}}}`, ""},
-		{"another error", `{"event":{"boom":1},"want":{"error":{"type":"error","message":"bad"}}}`, "it failed: error: no good, want: it failed: error: bad"},
+		{"another error", `{"event":{"boom":1},"want":{"error":{"type":"error","message":"bad"}}}`, "it failed: error: transform.lua:4: no good, want: it failed: error: bad"},
 		{"a limit, whatever it is", `{"event":{"loop":1},"want":{"error":{"type":"timeout"}}}`, ""},
-		{"an error instead of a document", `{"event":{"boom":1},"want":{"documents":[{"source":{}}]}}`, "it failed: error: no good, want: 1 document"},
+		{"an error instead of a document", `{"event":{"boom":1},"want":{"documents":[{"source":{}}]}}`, "it failed: error: transform.lua:4: no good, want: 1 document"},
 		{"empty lines", "\n\n" + `{"event":{"drop":1},"want":{"dropped":true}}` + "\n\n", ""},
 
 		{"a line that is no JSON", "\n{", "transform.golden.ndjson: line 2: unexpected EOF"},
