@@ -101,10 +101,8 @@ func junitText(v *testView) string {
 		return b.String()
 	}
 	b.WriteString("- wanted, + got\n")
-	for _, l := range diffLines(textLines(v.Want), textLines(v.Got)) {
-		if l.mark != ' ' {
-			fmt.Fprintf(&b, "%c %s\n", l.mark, l.text)
-		}
+	for _, l := range changedLines(v.Want, v.Got) {
+		fmt.Fprintf(&b, "%c %s\n", l.mark, l.text)
 	}
 	return b.String()
 }
