@@ -103,6 +103,7 @@ func TestLuaTest_FromLetters(t *testing.T) {
 			t.Errorf("%+v", views)
 		}
 		test("4 tests passed")
+		o.want(exitUsage, "--from-dlq is empty", "lua", "test", script, "--from-dlq", "")
 	})
 }
 

@@ -96,7 +96,11 @@ func newJUnitSuite(r *scriptReport, now time.Time) junitSuite {
 // junitText is the message, and the lines that differ.
 func junitText(v *testView) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s:%d: %s\n", v.File, v.Line, v.Message)
+	b.WriteString(v.File)
+	if v.Line > 0 {
+		fmt.Fprintf(&b, ":%d", v.Line)
+	}
+	fmt.Fprintf(&b, "\n%s\n", v.Message)
 	if v.Want == "" && v.Got == "" {
 		return b.String()
 	}
