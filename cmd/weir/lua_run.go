@@ -164,7 +164,7 @@ func (r *luaRun) all(ctx context.Context, in io.Reader) error {
 }
 
 func (r *luaRun) each(ctx context.Context, in io.Reader) error {
-	lines, err := newSplitter(in, formatNDJSON, r.limit, position{})
+	lines, err := newSplitter(interruptible{ctx, in}, formatNDJSON, r.limit, position{})
 	if err != nil {
 		return fmt.Errorf("read events: %w", err)
 	}

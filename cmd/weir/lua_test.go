@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -144,6 +145,23 @@ func TestLuaRun_Interrupted(t *testing.T) {
 	cancel()
 	code, out, errText := o.exec(ctx, "lua", "run", "--summary", writeScript(t, testScript))
 	if code != exitFailed || !strings.HasPrefix(out, "0 events: ") || !strings.Contains(errText, "context canceled") {
+		t.Errorf("exit code %d, output %q, standard error %q", code, out, errText)
+	}
+}
+
+// TestLuaRun_InterruptedWhileItWaits: somebody who gave no file, and types nothing, gets away with one Ctrl-C.
+func TestLuaRun_InterruptedWhileItWaits(t *testing.T) {
+	o := &operator{newTestApp(t), t}
+	in, typed := io.Pipe()
+	defer typed.Close()
+	o.stdin = in
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, _ = typed.Write([]byte("{}\n")) // returns when it is read
+		cancel()
+	}()
+	code, out, errText := o.exec(ctx, "lua", "run", "--summary", writeScript(t, testScript))
+	if code != exitFailed || !strings.Contains(out, "made documents") || !strings.Contains(errText, "context canceled") {
 		t.Errorf("exit code %d, output %q, standard error %q", code, out, errText)
 	}
 }
