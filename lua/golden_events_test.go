@@ -121,6 +121,32 @@ end
 	}
 }
 
+// TestGolden_ErrorsOfAnyBytes: what is captured of a failure is what its test finds, also where the message holds
+// other bytes than UTF-8 or is cut.
+func TestGolden_ErrorsOfAnyBytes(t *testing.T) {
+	for _, message := range []string{`"\255x"`, `("\195\164"):rep(2000)`, `"x" .. ("\195\164"):rep(2000)`} {
+		path := goldenScript(t, "function transform(event) error("+message+") end", "")
+		s, err := Load(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := GoldenEvent{Stream: "default", Offset: 1, Event: ExactJSON("{}")}
+		if e.Want, err = s.Golden(&e); err != nil {
+			t.Fatal(err)
+		}
+		text, err := EncodeGolden([]GoldenEvent{e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(GoldenPath(path), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if passTests(t, s) != 1 {
+			t.Errorf("%s: no golden event", message)
+		}
+	}
+}
+
 // TestTransformer_GoldenEvents: the service takes no script that makes something else of a golden event.
 func TestTransformer_GoldenEvents(t *testing.T) {
 	const golden = `{"name":"one","event":{"a":1},"want":{"documents":[{"source":{"a":1}}]}}`
