@@ -149,20 +149,24 @@ func TestLuaRun_Interrupted(t *testing.T) {
 	}
 }
 
-// TestLuaRun_InterruptedWhileItWaits: somebody who gave no file, and types nothing, gets away with one Ctrl-C.
+// TestLuaRun_InterruptedWhileItWaits: somebody who gave no file, and types nothing, gets away with one Ctrl-C. What was
+// written until then is whole.
 func TestLuaRun_InterruptedWhileItWaits(t *testing.T) {
-	o := &operator{newTestApp(t), t}
-	in, typed := io.Pipe()
-	defer typed.Close()
-	o.stdin = in
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		_, _ = typed.Write([]byte("{}\n")) // returns when it is read
-		cancel()
-	}()
-	code, out, errText := o.exec(ctx, "lua", "run", "--summary", writeScript(t, testScript))
-	if code != exitFailed || !strings.Contains(out, "made documents") || !strings.Contains(errText, "context canceled") {
-		t.Errorf("exit code %d, output %q, standard error %q", code, out, errText)
+	script := writeScript(t, testScript)
+	for _, args := range [][]string{{"--summary", "-o", "json"}, {"-o", "json"}} {
+		o := &operator{newTestApp(t), t}
+		in, typed := io.Pipe()
+		defer typed.Close()
+		o.stdin = in
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			_, _ = typed.Write([]byte("{}\n")) // returns when it is read
+			cancel()
+		}()
+		code, out, errText := o.exec(ctx, append([]string{"lua", "run", script}, args...)...)
+		if code != exitFailed || !json.Valid([]byte(out)) || !strings.Contains(errText, "context canceled") {
+			t.Errorf("%q: exit code %d, output %q, standard error %q", args, code, out, errText)
+		}
 	}
 }
 
