@@ -47,14 +47,18 @@ var caseMetaKeys = map[string]func(*worker, *wal.Record, glua.LValue) error{
 	"received_at": func(w *worker, rec *wal.Record, v glua.LValue) error {
 		text, err := w.caseText(v)
 		if err == nil {
-			rec.ReceivedAt, err = time.Parse(time.RFC3339Nano, text)
+			if rec.ReceivedAt, err = time.Parse(time.RFC3339Nano, text); err != nil {
+				err = fmt.Errorf("%q is no time: write it like 2026-01-02T03:04:05Z", text)
+			}
 		}
 		return err
 	},
 	"remote": func(w *worker, rec *wal.Record, v glua.LValue) error {
 		text, err := w.caseText(v)
 		if err == nil {
-			rec.Remote, err = netip.ParseAddr(text)
+			if rec.Remote, err = netip.ParseAddr(text); err != nil {
+				err = fmt.Errorf("%q is no IP address", text)
+			}
 		}
 		return err
 	},

@@ -63,6 +63,8 @@ type GoldenDocument struct {
 type GoldenError struct {
 	Type    string `json:"type"`
 	Message string `json:"message,omitempty"`
+
+	whole string // the message with file and line, of a failure just now
 }
 
 // ExactJSON is a JSON object whose bytes survive a file with one value a line: compact text stands there as it

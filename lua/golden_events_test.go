@@ -88,9 +88,9 @@ end
 		{"dropped", `{"event":{"drop":1},"want":{"dropped":true}}`, ""},
 		{"not dropped", `{"event":{},"want":{"dropped":true}}`, "1 document, want: it was dropped"},
 		{"an error, wherever its line is", `{"event":{"boom":1},"want":{"error":{"type":"error","message":"no good"}}}`, ""},
-		{"another error", `{"event":{"boom":1},"want":{"error":{"type":"error","message":"bad"}}}`, "it failed: error: no good, want: it failed: error: bad"},
+		{"another error", `{"event":{"boom":1},"want":{"error":{"type":"error","message":"bad"}}}`, "it failed: error: transform.lua:4: no good, want: it failed: error: bad"},
 		{"a limit, whatever it is", `{"event":{"loop":1},"want":{"error":{"type":"timeout"}}}`, ""},
-		{"an error instead of a document", `{"event":{"boom":1},"want":{"documents":[{"source":{}}]}}`, "it failed: error: no good, want: 1 document"},
+		{"an error instead of a document", `{"event":{"boom":1},"want":{"documents":[{"source":{}}]}}`, "it failed: error: transform.lua:4: no good, want: 1 document"},
 		{"empty lines", "\n\n" + `{"event":{"drop":1},"want":{"dropped":true}}` + "\n\n", ""},
 
 		{"a line that is no JSON", "\n{", "transform.golden.ndjson: line 2: unexpected EOF"},
@@ -118,6 +118,32 @@ end
 				t.Errorf("message %q, want %q", r.Message, tc.want)
 			}
 		})
+	}
+}
+
+// TestGolden_ErrorsOfAnyBytes: what is captured of a failure is what its test finds, also where the message holds
+// other bytes than UTF-8 or is cut.
+func TestGolden_ErrorsOfAnyBytes(t *testing.T) {
+	for _, message := range []string{`"\255x"`, `("\195\164"):rep(2000)`, `"x" .. ("\195\164"):rep(2000)`} {
+		path := goldenScript(t, "function transform(event) error("+message+") end", "")
+		s, err := Load(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := GoldenEvent{Stream: "default", Offset: 1, Event: ExactJSON("{}")}
+		if e.Want, err = s.Golden(&e); err != nil {
+			t.Fatal(err)
+		}
+		text, err := EncodeGolden([]GoldenEvent{e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(GoldenPath(path), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if passTests(t, s) != 1 {
+			t.Errorf("%s: no golden event", message)
+		}
 	}
 }
 

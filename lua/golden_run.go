@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -59,7 +60,7 @@ func (s *Script) Golden(e *GoldenEvent) (GoldenResult, error) {
 
 func (s *Script) goldenResult(docs []flush.Document, failure *flush.TransformError) GoldenResult {
 	if failure != nil {
-		e := &GoldenError{Type: failure.Type}
+		e := &GoldenError{Type: failure.Type, whole: failure.Message}
 		if failure.Type != typeTimeout && failure.Type != typeMemory {
 			e.Message = s.withoutLine(failure.Message)
 		}
@@ -89,21 +90,27 @@ func (s *Script) withoutLine(message string) string {
 // Equal reports whether two results are the same, byte for byte.
 func (r *GoldenResult) Equal(other *GoldenResult) bool { return r.compare(other).message == "" }
 
-// String says in a few words what became of the event.
+// String says in a few words what became of the event; of a failure just now also file and line.
 func (r *GoldenResult) String() string {
-	switch {
-	case r.Error != nil && r.Error.Message == "":
-		return "it failed: " + r.Error.Type
-	case r.Error != nil:
-		return "it failed: " + r.Error.Type + ": " + r.Error.Message
+	if r.Error == nil {
+		return countedDocuments(len(r.Documents))
 	}
-	return countedDocuments(len(r.Documents))
+	text := "it failed: " + r.Error.Type
+	if message := cmp.Or(r.Error.whole, r.Error.Message); message != "" {
+		text += ": " + message
+	}
+	return text
+}
+
+// same reports whether two failures are the same one, wherever in the script they stand.
+func (e *GoldenError) same(other *GoldenError) bool {
+	return e.Type == other.Type && e.Message == other.Message
 }
 
 // compare says how what a script makes of the event differs from what is wanted.
 func (r *GoldenResult) compare(got *GoldenResult) verdict {
 	switch {
-	case r.Error != nil && got.Error != nil && *r.Error == *got.Error:
+	case r.Error != nil && got.Error != nil && r.Error.same(got.Error):
 		return verdict{}
 	case r.Error != nil || got.Error != nil || len(r.Documents) != len(got.Documents):
 		return verdict{message: fmt.Sprintf("%s, want: %s", got, r), want: r.lines(), got: got.lines()}

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/yuin/gopher-lua/ast"
-	"github.com/yuin/gopher-lua/parse"
 )
 
 // Finding is a place of a script that compiles, and still hardly does what its author wants.
@@ -65,7 +63,7 @@ func Lint(name string, source []byte) ([]Finding, error) {
 		return nil, err
 	}
 	// Again, because the compiler's tree is rewritten.
-	chunk, err := parse.Parse(strings.NewReader(string(source)), name)
+	chunk, err := parseScript(name, source)
 	if err != nil {
 		return nil, syntaxError(name, err)
 	}

@@ -116,6 +116,10 @@ func (l *linter) condition(e ast.Expr, onPurpose bool) {
 
 // conditionRemark explains a condition that is always the same, where the mistake is a common one.
 func conditionRemark(e ast.Expr) string {
+	if both, ok := e.(*ast.LogicalOpExpr); ok && isContradiction(both) {
+		other := map[string]string{"or": "and", "and": "or"}[both.Operator]
+		return ": nothing is two values at once; write \"" + other + "\" for \"" + both.Operator + "\""
+	}
 	operator, compares := "", false
 	for {
 		both, ok := e.(*ast.LogicalOpExpr)
@@ -181,12 +185,12 @@ func truth(e ast.Expr) (holds, known bool) {
 	return false, false
 }
 
-// truthOfBoth: a false side decides and, a true side decides or.
+// truthOfBoth: a false side decides and, a true side decides or; a contradiction is as if one side did.
 func truthOfBoth(e *ast.LogicalOpExpr) (holds, known bool) {
 	decides := e.Operator == "or"
 	left, known1 := truth(e.Lhs)
 	right, known2 := truth(e.Rhs)
-	if known1 && left == decides || known2 && right == decides {
+	if known1 && left == decides || known2 && right == decides || isContradiction(e) {
 		return decides, true
 	}
 	return !decides, known1 && known2

@@ -293,6 +293,23 @@ func TestCompile_Refusals(t *testing.T) {
 }
 
 // TestCompile_Nesting: a script cannot overflow the stack of the compiler, which nothing could catch.
+// TestCompile_WhatStandsInFront: editors and shells put something before a script; its lines keep their numbers.
+func TestCompile_WhatStandsInFront(t *testing.T) {
+	for _, front := range []string{"\ufeff", "#!/usr/bin/env weir", "\ufeff# a shell's line", "#"} {
+		s, err := Compile("t.lua", []byte(front+"\nfunction transform(event)\n  error('no')\nend"), Options{})
+		if err != nil {
+			t.Errorf("%q: %v", front, err)
+			continue
+		}
+		if _, _, err := s.Transform(record("{}")); err == nil || !strings.Contains(err.Error(), "t.lua:3: no") {
+			t.Errorf("%q: %v", front, err)
+		}
+		if found, err := Lint("t.lua", []byte(front+"\nfunction transform(event) return evnt end")); err != nil || len(found) != 1 || found[0].Line != 2 {
+			t.Errorf("%q: lint finds %v, %v", front, found, err)
+		}
+	}
+}
+
 func TestCompile_Nesting(t *testing.T) {
 	const n = 20_000
 	for _, tc := range []struct{ name, source string }{

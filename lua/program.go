@@ -12,6 +12,7 @@ import (
 	"time"
 
 	glua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
 	"github.com/yuin/gopher-lua/parse"
 
 	"github.com/weirlog/weir/flush"
@@ -50,7 +51,7 @@ func compile(name string, source []byte) (prog *program, err error) {
 			prog, err = nil, &SyntaxError{File: filepath.Base(name), Message: fmt.Sprint(r)}
 		}
 	}()
-	chunk, err := parse.Parse(strings.NewReader(string(source)), prog.name)
+	chunk, err := parseScript(prog.name, source)
 	if err != nil {
 		return nil, syntaxError(prog.name, err)
 	}
@@ -125,6 +126,16 @@ func compileFile(path string, source []byte, opts Options) (*Script, error) {
 		s.golden = GoldenPath(path)
 	}
 	return s, err
+}
+
+// parseScript reads the syntax tree of a script. A byte order mark, which editors leave in front, is skipped, and so is
+// a first line that begins with "#", which tells a shell what to start.
+func parseScript(name string, source []byte) ([]ast.Stmt, error) {
+	text := strings.TrimPrefix(string(source), "\ufeff")
+	if rest, ok := strings.CutPrefix(text, "#"); ok {
+		text = "--" + rest // lines keep their numbers
+	}
+	return parse.Parse(strings.NewReader(text), name)
 }
 
 // Check says what is wrong with the script file path, its own tests included; nil when it would be

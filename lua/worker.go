@@ -170,12 +170,8 @@ func (w *worker) failed(kind, message string) *flush.TransformError {
 // maxMessage bounds the text of an error that a script raised.
 const maxMessage = 1024
 
-func cut(s string) string {
-	if len(s) > maxMessage {
-		return s[:maxMessage] + "..."
-	}
-	return s
-}
+// cut makes a message of what a script raised, which may be any bytes: letters and golden events keep it as JSON.
+func cut(s string) string { return cutText(s, maxMessage) }
 
 // errorText is the text of an error without the stack.
 func errorText(err error) string {

@@ -51,6 +51,8 @@ func (g *goldenFlags) check(a *app, cmd *cobra.Command) error {
 	switch {
 	case changed("from-dlq") && changed("from-wal"):
 		return usageErrorf("--from-dlq and --from-wal do not go together; call weir lua test twice")
+	case changed("from-dlq") && len(g.letters) == 0:
+		return usageErrorf("--from-dlq is empty; name letters by a filter, a key or all")
 	case changed("from-wal") && (g.records < 1 || g.records > lua.MaxGoldenEvents):
 		return usageErrorf("--from-wal must be from 1 to %d", lua.MaxGoldenEvents)
 	case changed("limit") && !g.captures():

@@ -207,7 +207,7 @@ func (c *goldenCapture) report(e *lua.GoldenEvent, action string, before *lua.Go
 		if head != "" || len(e.Want.Documents) > 1 {
 			fmt.Fprintf(out, "  %s\n", printable(fmt.Sprintf("document %d%s", i+1, head)))
 		}
-		c.a.printDiff(out, out, "  ", pretty(e.Event), pretty(d.Source))
+		c.a.printDiff(out, out, "  ", indentedJSON(e.Event), indentedJSON(d.Source))
 	}
 }
 

@@ -34,7 +34,7 @@ func TestLuaTest_FromLog(t *testing.T) {
 	bothWays(t, fill, func(t *testing.T, o *operator, says string) {
 		script := writeScript(t, testScript)
 		out := o.want(exitDone, "3 added, 1 there already; 1 of them: the tests will want the script to fail on it; nothing was written (--dry-run)", "lua", "test", script, "--from-wal", "4", "--dry-run")
-		for _, want := range []string{"added default 3: 1 document\n  -   \"secret\": \"x\"\n", "+   \"seen\": true", "added default 5: it was dropped\n", "added default 9: it failed: error: no good \\x1b[31m\n"} {
+		for _, want := range []string{"added default 3: 1 document\n  -   \"secret\": \"x\"\n", "+   \"seen\": true", "added default 5: it was dropped\n", "added default 9: it failed: error: t.lua:4: no good \\x1b[31m\n"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("the output lacks %q:\n%s", want, out)
 			}
@@ -103,6 +103,7 @@ func TestLuaTest_FromLetters(t *testing.T) {
 			t.Errorf("%+v", views)
 		}
 		test("4 tests passed")
+		o.want(exitUsage, "--from-dlq is empty", "lua", "test", script, "--from-dlq", "")
 	})
 }
 

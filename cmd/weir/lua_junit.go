@@ -96,15 +96,17 @@ func newJUnitSuite(r *scriptReport, now time.Time) junitSuite {
 // junitText is the message, and the lines that differ.
 func junitText(v *testView) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s:%d: %s\n", v.File, v.Line, v.Message)
+	b.WriteString(v.File)
+	if v.Line > 0 {
+		fmt.Fprintf(&b, ":%d", v.Line)
+	}
+	fmt.Fprintf(&b, "\n%s\n", v.Message)
 	if v.Want == "" && v.Got == "" {
 		return b.String()
 	}
 	b.WriteString("- wanted, + got\n")
-	for _, l := range diffLines(textLines(v.Want), textLines(v.Got)) {
-		if l.mark != ' ' {
-			fmt.Fprintf(&b, "%c %s\n", l.mark, l.text)
-		}
+	for _, l := range changedLines(v.Want, v.Got) {
+		fmt.Fprintf(&b, "%c %s\n", l.mark, l.text)
 	}
 	return b.String()
 }

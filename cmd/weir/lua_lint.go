@@ -32,14 +32,22 @@ Exit code 1 when anything is found, or a script does not compile (rule ` + ruleS
 	output.addFlag(cmd)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		var found []lua.Finding
+		var unread []error // what cannot be read keeps nothing back that others have
 		for _, path := range args {
 			list, err := lintScript(path)
 			if err != nil {
-				return err
+				unread = append(unread, err)
 			}
 			found = append(found, list...)
 		}
-		return a.printLint(found, len(args), output)
+		var err error
+		if read := len(args) - len(unread); read > 0 {
+			err = a.printLint(found, read, output)
+		}
+		if len(unread) > 0 {
+			return errors.Join(unread...)
+		}
+		return err
 	}
 	return cmd
 }

@@ -39,6 +39,9 @@ func TestLuaLint(t *testing.T) {
 	}
 	o.want(exitUsage, "", "lua", "lint")
 	o.want(exitFailed, "no such file", "lua", "lint", filepath.Join(dir, "nosuch.lua"))
+	if out := o.want(exitFailed, "no such file", "lua", "lint", filepath.Join(dir, "nosuch.lua"), broken); !strings.Contains(out, "(syntax)") {
+		t.Errorf("what cannot be read keeps back what another has: %q", out)
+	}
 }
 
 func TestLuaLint_ColourOnATerminal(t *testing.T) {

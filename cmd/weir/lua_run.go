@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -144,8 +145,9 @@ func (r *luaRun) all(ctx context.Context, in io.Reader) error {
 	r.out = bufio.NewWriterSize(r.a.stdout, 64<<10)
 	err := r.each(ctx, in)
 	r.bar.finish()
-	if r.output == outputJSON && !r.onlySummary && err == nil {
-		_, err = r.out.WriteString(map[bool]string{true: "[]\n", false: "\n]\n"}[r.wrote == 0])
+	if brokenOff := errors.Is(err, context.Cause(ctx)); r.output == outputJSON && !r.onlySummary && (err == nil || brokenOff) {
+		_, werr := r.out.WriteString(map[bool]string{true: "[]\n", false: "\n]\n"}[r.wrote == 0])
+		err = cmp.Or(werr, err)
 	}
 	if ferr := r.out.Flush(); err == nil {
 		err = ferr
@@ -164,7 +166,7 @@ func (r *luaRun) all(ctx context.Context, in io.Reader) error {
 }
 
 func (r *luaRun) each(ctx context.Context, in io.Reader) error {
-	lines, err := newSplitter(in, formatNDJSON, r.limit, position{})
+	lines, err := newSplitter(interruptible{ctx, in}, formatNDJSON, r.limit, position{})
 	if err != nil {
 		return fmt.Errorf("read events: %w", err)
 	}

@@ -2,9 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 )
 
@@ -53,7 +53,7 @@ func (r *luaRun) print(result *luaResult) error {
 		}
 		fmt.Fprintf(out, "%d: %s%s\n", result.Line, printable(head), cost)
 		if r.diff {
-			a.printDiff(out, a.stdout, "  ", pretty(result.event), pretty(d.Source))
+			a.printDiff(out, a.stdout, "  ", indentedJSON(result.event), indentedJSON(d.Source))
 			continue
 		}
 		fmt.Fprintf(out, "%s\n", printable(string(oneLine(d.Source))))
@@ -75,31 +75,23 @@ func settingsText(id, pipeline, routing string) string {
 // printDiff writes the lines in which two JSON texts differ, coloured where terminal, before which out may be a
 // buffer, is one.
 func (a *app) printDiff(out, terminal io.Writer, indent, before, after string) {
-	changed := false
-	for _, l := range diffLines(textLines(before), textLines(after)) {
-		colour := map[byte]string{'-': colourRed, '+': colourGreen}[l.mark]
-		if colour == "" {
-			continue
-		}
-		changed = true
+	changed := changedLines(before, after)
+	for _, l := range changed {
+		colour := map[byte]string{'-': colourRed, '+': colourGreen, ' ': colourDim}[l.mark]
 		fmt.Fprintf(out, "%s%s\n", indent, a.paint(terminal, colour, string(l.mark)+" "+printable(l.text)))
 	}
-	if !changed {
+	if len(changed) == 0 {
 		fmt.Fprintln(out, indent+"unchanged")
 	}
 }
 
-// textLines are the lines of a JSON text without the commas at their ends, which would make a difference of
-// every member that gets one behind it; an empty text has no lines.
-func textLines(s string) []string {
-	if s == "" {
-		return nil
+// indentedJSON is a JSON text with a line for each member, whole however long it is.
+func indentedJSON(source []byte) string {
+	var b bytes.Buffer
+	if json.Indent(&b, source, "", "  ") != nil {
+		return string(source)
 	}
-	lines := strings.Split(s, "\n")
-	for i := range lines {
-		lines[i] = strings.TrimSuffix(lines[i], ",")
-	}
-	return lines
+	return b.String()
 }
 
 // eventTime prints what one event took: mostly some millionths of a second.

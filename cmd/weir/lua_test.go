@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -148,6 +149,27 @@ func TestLuaRun_Interrupted(t *testing.T) {
 	}
 }
 
+// TestLuaRun_InterruptedWhileItWaits: somebody who gave no file, and types nothing, gets away with one Ctrl-C. What was
+// written until then is whole.
+func TestLuaRun_InterruptedWhileItWaits(t *testing.T) {
+	script := writeScript(t, testScript)
+	for _, args := range [][]string{{"--summary", "-o", "json"}, {"-o", "json"}} {
+		o := &operator{newTestApp(t), t}
+		in, typed := io.Pipe()
+		defer typed.Close()
+		o.stdin = in
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			_, _ = typed.Write([]byte("{}\n")) // returns when it is read
+			cancel()
+		}()
+		code, out, errText := o.exec(ctx, append([]string{"lua", "run", script}, args...)...)
+		if code != exitFailed || !json.Valid([]byte(out)) || !strings.Contains(errText, "context canceled") {
+			t.Errorf("%q: exit code %d, output %q, standard error %q", args, code, out, errText)
+		}
+	}
+}
+
 // TestLuaRun_Bar: a bar shows where events do not go to the terminal, over a file that is worth one.
 func TestLuaRun_Bar(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "events")
@@ -164,6 +186,13 @@ func TestLuaRun_Bar(t *testing.T) {
 }
 
 func TestDiffLines(t *testing.T) {
+	lines := func(texts []string) []textLine {
+		var lines []textLine
+		for _, text := range texts {
+			lines = append(lines, textLine{text: text})
+		}
+		return lines
+	}
 	for _, tt := range []struct{ before, after, want string }{
 		{"a b c", "a b c", " a  b  c"},
 		{"a b c", "a x c", " a -b +x  c"},
@@ -171,21 +200,57 @@ func TestDiffLines(t *testing.T) {
 		{"a b c d", "b d e", "-a  b -c  d +e"},
 		{"a a", "a", " a -a"},
 	} {
-		var got strings.Builder
-		for i, l := range diffLines(strings.Split(tt.before, " "), strings.Split(tt.after, " ")) {
-			if i > 0 {
-				got.WriteByte(' ')
-			}
-			got.WriteByte(l.mark)
-			got.WriteString(l.text)
-		}
-		if got.String() != tt.want {
-			t.Errorf("%q to %q: %q, want %q", tt.before, tt.after, got.String(), tt.want)
+		got := marked(diffLines(lines(strings.Split(tt.before, " ")), lines(strings.Split(tt.after, " "))))
+		if text := strings.Join(got, " "); text != tt.want {
+			t.Errorf("%q to %q: %q, want %q", tt.before, tt.after, text, tt.want)
 		}
 	}
 	// Texts too large for the table still show every line once.
 	long := strings.Split(strings.Repeat("x\n", 3000)+"y", "\n")
-	if n := len(diffLines(long, append([]string{"z"}, append(long[:len(long):len(long)], "w")...))); n < len(long)+2 {
+	if n := len(diffLines(lines(long), lines(append([]string{"z"}, append(long[:len(long):len(long)], "w")...)))); n < len(long)+2 {
 		t.Errorf("%d lines", n)
+	}
+}
+
+// marked are the lines of a comparison with their marks in front.
+func marked(lines []diffLine) []string {
+	var texts []string
+	for _, l := range lines {
+		texts = append(texts, string(l.mark)+l.text)
+	}
+	return texts
+}
+
+func TestChangedLines(t *testing.T) {
+	for _, tt := range []struct {
+		name, before, after string
+		want                []string
+	}{
+		{"nothing", `{"a":{"b":1}}`, `{"a":{"b":1}}`, nil},
+		{"a nested member stands below what it is in", `{"a":{"b":1,"c":2},"d":{"b":1}}`, `{"a":{"b":1,"c":2},"d":{"b":2}}`,
+			[]string{`   "d": {`, `-    "b": 1`, `+    "b": 2`}},
+		{"a bracket is that of its member", `{"a":{"b":1},"c":{"d":2}}`, `{"a":{"b":2}}`,
+			[]string{`   "a": {`, `-    "b": 1`, `+    "b": 2`, `-  "c": {`, `-    "d": 2`, `-  }`}},
+		{"what is common stands once", `{"a":{"b":1,"c":{"d":1},"e":1}}`, `{"a":{"b":2,"c":{"d":2},"e":2}}`,
+			[]string{`   "a": {`, `-    "b": 1`, `+    "b": 2`, `     "c": {`, `-      "d": 1`, `+      "d": 2`, `-    "e": 1`, `+    "e": 2`}},
+		{"in each element of a list", `[{"a":1,"b":0},{"a":1}]`, `[{"a":2,"b":0},{"a":2}]`,
+			[]string{`   {`, `-    "a": 1`, `+    "a": 2`, `   {`, `-    "a": 1`, `+    "a": 2`}},
+		{"a member of another kind", `{"a":{"b":1}}`, `{"a":["b"]}`, []string{`-  "a": {`, `-    "b": 1`, `-  }`, `+  "a": [`, `+    "b"`, `+  ]`}},
+		{"a text that ends like an opening", `{"a":"x{"}`, `{"a":"x["}`, []string{`-  "a": "x{"`, `+  "a": "x["`}},
+		{"brackets too many", `}}`, `]`, []string{`-}}`, `+]`}},
+		{"no text", ``, `{"a":1}`, []string{`+{`, `+  "a": 1`, `+}`}},
+	} {
+		if got := marked(changedLines(indentedJSON([]byte(tt.before)), indentedJSON([]byte(tt.after)))); !slices.Equal(got, tt.want) {
+			t.Errorf("%s:\n%s\nwant\n%s", tt.name, strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
+		}
+	}
+}
+
+// TestLuaRun_LongDiff: what changed far behind in a long event is shown as well.
+func TestLuaRun_LongDiff(t *testing.T) {
+	o := &operator{newTestApp(t), t}
+	o.stdin = strings.NewReader(`{"@timestamp":1,"pad":["` + strings.Repeat(`x","`, 20_000) + `"],"secret":1}`)
+	if out := o.want(exitDone, "", "lua", "run", "--diff", writeScript(t, testScript)); !strings.Contains(out, "-   \"secret\": 1\n") || !strings.Contains(out, "+   \"seen\": true\n") {
+		t.Errorf("diff:\n%.200s", out)
 	}
 }

@@ -129,7 +129,7 @@ func TestLuaTest_JUnit(t *testing.T) {
 	if c.Name != "test_cases: is seen\uFFFD[31m" || c.Class != "t.case" || c.File != failing || c.Line != 14 || len(c.Failure) != 1 || len(c.Error) != 0 {
 		t.Fatalf("%+v\n%s", c, text)
 	}
-	if f := c.Failure[0]; f.Message != "seen is true, want false" || !strings.Contains(f.Text, "\n-   \"seen\": false\n+   \"seen\": true\n") {
+	if f := c.Failure[0]; f.Message != "seen is true, want false" || !strings.HasPrefix(f.Text, failing+":14\nseen is true") || !strings.Contains(f.Text, "\n-   \"seen\": false\n+   \"seen\": true\n") {
 		t.Errorf("%+v", f)
 	}
 	if broken := second.Cases[0]; len(broken.Error) != 1 || !strings.Contains(broken.Error[0].Message, "t.lua") {

@@ -11,10 +11,21 @@ import (
 
 // replaceFile writes a file durably, all of it or nothing: under another name beside it, which is synced and
 // renamed. A crash leaves the old content or the new one. mode is that of a new file; one that is there keeps
-// its mode and, where the user may give it, its group.
+// its mode and, where the user may give it, its group. A link stays, and what it leads to is replaced; a device or
+// a pipe (/dev/stdout) is only written to.
 func replaceFile(path string, content []byte, mode fs.FileMode) error {
-	temp := path + ".tmp"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return writeInto(path, content)
+	}
+	temp := tempName(path)
+	// One that a crash left has a mode of its own, and a link would be followed.
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
@@ -35,6 +46,19 @@ func replaceFile(path string, content []byte, mode fs.FileMode) error {
 		return errors.Join(err, os.Remove(temp))
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// tempName is the name of a file before it has its own; no other process uses it.
+func tempName(path string) string { return fmt.Sprintf("%s.%d.tmp", path, os.Getpid()) }
+
+// writeInto writes to what can be neither replaced nor synced.
+func writeInto(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
 }
 
 // keepAccess gives f mode and group of the file at path, if there is one.

@@ -159,10 +159,11 @@ local function put_request(event, request)
   end
   put(event, "http.request.method", method)
   put(event, "http.version", version:match("^HTTP/(.+)$"))
-  for name, value in pairs(url.parse(target) or {}) do
+  local original = unescape(target)
+  for name, value in pairs(url.parse(original) or url.parse(target) or {}) do
     put(event, "url." .. name, value)
   end
-  put(event, "url.original", unescape(target))
+  put(event, "url.original", original)
 end
 
 local function put_tls(event, found)
@@ -322,6 +323,15 @@ function test_quotes_inside_of_the_agent()
     assert((e.user_agent and e.user_agent.original or "") == read, written)
     assert(e.tls.cipher == "ECDHE-RSA-AES128-GCM-SHA256")
   end
+end
+
+function test_quotes_inside_of_the_request()
+  local line = with_agent("-"):gsub("GET %S+", function()
+    return [[GET https://www.example.com:443/?a=\x22b\x22&c=\"d\"]]
+  end)
+  local e = event_of(line)
+  assert(e.tags == nil, e.error and e.error.message)
+  assert(e.url.original == 'https://www.example.com:443/?a="b"&c="d"' and e.url.query == 'a="b"&c="d"', e.url.query)
 end
 
 function test_a_lambda_that_failed()

@@ -137,10 +137,11 @@ local function put_request(event, request)
   end
   put(event, "http.request.method", method)
   put(event, "http.version", version:match("^HTTP/(.+)$"))
-  for name, value in pairs(url.parse(target) or {}) do
+  local original = unescape(target)
+  for name, value in pairs(url.parse(original) or url.parse(target) or {}) do
     put(event, "url." .. name, value)
   end
-  put(event, "url.original", unescape(target))
+  put(event, "url.original", original)
 end
 
 local function put_tls(event, found)
@@ -244,6 +245,13 @@ function test_quotes_inside_of_the_agent()
     assert((e.user_agent and e.user_agent.original or "") == read, written)
     assert(e.tls.version == "1.2" and e.tls.version_protocol == "tls")
   end
+end
+
+function test_quotes_inside_of_the_request()
+  local e = event_of('2026-01-02T03:04:05Z shop 192.0.2.10:2817 10.0.0.1:80 0.1 0.2 0.3 200 200 0 29 '
+    .. [["GET http://www.example.com:80/?a=\x22b\x22&c=\"d\" HTTP/1.1" "-" - -]])
+  assert(e.tags == nil, e.error and e.error.message)
+  assert(e.url.original == 'http://www.example.com:80/?a="b"&c="d"' and e.url.query == 'a="b"&c="d"', e.url.query)
 end
 
 function test_without_a_backend()

@@ -121,6 +121,13 @@ local function label(event, name, value)
   event.labels[name == "" and "_" or name] = text_of(value)
 end
 
+-- place puts a value where it belongs, or among the labels where the sender has something else there.
+local function place(event, path, value, name)
+  if not put(event, path, value) then
+    label(event, name, value)
+  end
+end
+
 -- parse_time reads datetime: a text, or the object that Monolog 1 writes, whose zone stands beside it.
 local function parse_time(datetime)
   if type(datetime) ~= "table" then
@@ -155,8 +162,8 @@ local function put_level(event)
     name = level_names[number] or type(event.level) == "string" and event.level or nil
   end
   event.level_name, event.level = nil, nil
-  put(event, "log.level", name and name:lower())
-  put(event, "event.severity", number)
+  place(event, "log.level", name and name:lower(), "level")
+  place(event, "event.severity", number, "severity")
 end
 
 -- stack_lines writes a trace as PHP prints it. Its steps are texts, or maps of file, line, class and function.
@@ -189,20 +196,25 @@ local function exception_text(exception)
   return table.concat(out, "\n")
 end
 
--- put_exception reads context.exception: a map, or the text that Monolog's LineFormatter or PHP itself makes of one:
+-- put_exception says whether there was a place for the exception. It reads context.exception: a map, or the text that Monolog's LineFormatter or PHP itself makes of one:
 --   [object] (App\Failed(code: 7): Message at /app/a.php:12)   and the stack in the lines below
 --   App\Failed: Message in /app/a.php:12
 local function put_exception(event, exception)
   if type(exception) == "table" and exception.class ~= nil then
+    if not put(event, "error.stack_trace", exception_text(exception)) then
+      return false
+    end
     put(event, "error.type", text_of(exception.class))
     put(event, "error.message", text_of(exception.message or ""))
     if exception.code ~= 0 then
       put(event, "error.code", text_of(exception.code or ""))
     end
-    put(event, "error.stack_trace", exception_text(exception))
-    return
+    return true
   end
   local text = text_of(exception)
+  if not put(event, "error.stack_trace", text) then
+    return false
+  end
   local class, code, message = text:match("^%[object%] %(([%w_\\]+)%(code: ([^)]*)%): (.-) at %S+:%d+%)")
   if not class then
     class, message = text:match("^([%a_][%w_\\]*): (.-) in %S+:%d+")
@@ -210,7 +222,7 @@ local function put_exception(event, exception)
   put(event, "error.type", class)
   put(event, "error.message", message or text:match("^[^\n]*"))
   put(event, "error.code", code ~= "0" and code or nil)
-  put(event, "error.stack_trace", text)
+  return true
 end
 
 -- put_url gives url.full its parts; Laravel's WebProcessor has only path and query.
@@ -235,15 +247,15 @@ local function spread(event, members, prefix)
     return
   end
   for name, value in pairs(members) do
-    local place = places[name]
-    local fitting = place and typed(place, value)
+    local path = places[name]
+    local fitting = path and typed(path, value)
     if not has_content(value) then
       -- nothing to keep
-    elseif name == "exception" then
-      put_exception(event, value)
+    elseif name == "exception" and put_exception(event, value) then
+      -- all of it is there
     elseif name == "request" and is_map(value) then
       spread(event, value, "request")
-    elseif fitting == nil or not put(event, place, fitting) then
+    elseif fitting == nil or not put(event, path, fitting) then
       label(event, prefix == "context" and name or prefix .. "_" .. name, value)
     end
   end
@@ -259,7 +271,7 @@ function transform(event)
   end
   local channel = event.channel
   event.channel = nil
-  put(event, "log.logger", channel)
+  place(event, "log.logger", has_content(channel) and text_of(channel) or nil, "channel")
   spread(event, context, "context")
   spread(event, extra, "extra")
   put_url(event)
@@ -335,6 +347,20 @@ function test_what_does_not_fit_its_place_becomes_a_label()
   local e = event_of('{"context":{"ip":"unknown","status":"timeout","user_id":{"id":7}}}')
   assert(e.client == nil and e.http == nil and e.user == nil)
   assert(e.labels.ip == "unknown" and e.labels.status == "timeout" and e.labels.user_id == '{"id":7}')
+end
+
+function test_what_finds_its_place_taken_becomes_a_label()
+  local e = event_of('{"log":"mine","event":"login","level":400,"level_name":"ERROR","channel":"shop"}')
+  assert(e.log == "mine" and e.labels.level == "error" and e.labels.channel == "shop")
+  assert(e.event == "login" and e.labels.severity == "400")
+  e = event_of('{"error":"mine","context":{"exception":{"class":"A","message":"a"}}}')
+  assert(e.error == "mine" and e.labels.exception == '{"class":"A","message":"a"}', e.labels.exception)
+  e = event_of('{"context":{"exception":{"class":"A"}},"extra":{"exception":"B: b in /b.php:1"}}')
+  assert(e.error.type == "A" and e.labels.extra_exception == "B: b in /b.php:1")
+end
+
+function test_a_channel_that_is_no_text()
+  assert(event_of('{"channel":{"a":1}}').log.logger == '{"a":1}')
 end
 
 function test_the_first_of_a_place_wins()
