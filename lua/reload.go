@@ -3,8 +3,6 @@ package lua
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 )
 
 // asking says who wants the script file to be looked at.
@@ -80,9 +78,9 @@ func (t *Transformer) refusedLocked(err error) {
 // load brings the file into force, unless its content is in force already; then it returns no report. A version goes
 // through all that can be told of it beforehand: it is compiled, tested, linted, which refuses nothing, and tried in the shadow.
 func (t *Transformer) load(ctx context.Context, by asking) (*Report, error) {
-	source, err := os.ReadFile(t.opts.Script)
+	source, err := readScriptFile(t.opts.Script)
 	if err != nil {
-		return nil, fmt.Errorf("read script: %w", err)
+		return nil, err
 	}
 	version := versionOf(source)
 	if done, err := t.known(version, by); done {

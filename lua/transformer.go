@@ -3,8 +3,6 @@ package lua
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,9 +55,9 @@ func newPool(script *Script, counts *tally) *pool {
 func New(opts Options) (*Transformer, error) {
 	t := &Transformer{opts: opts.withDefaults()}
 	t.metrics = t.opts.Metrics.of(t.opts.Name)
-	source, err := os.ReadFile(t.opts.Script)
+	source, err := readScriptFile(t.opts.Script)
 	if err != nil {
-		return nil, fmt.Errorf("read script: %w", err)
+		return nil, err
 	}
 	script, err := compileFile(t.opts.Script, source, t.opts)
 	if err != nil {
