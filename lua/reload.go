@@ -3,6 +3,7 @@ package lua
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // asking says who wants the script file to be looked at.
@@ -22,7 +23,7 @@ const (
 )
 
 // Reload takes the script file anew. When the file is not accepted it returns why, and the script in force stays; when
-// ctx ends while the file is tried in the shadow, the script in force stays as well. force takes a version also
+// ctx ends while the file is tested or tried in the shadow, the script in force stays as well. force takes a version also
 // when it was rolled back or did badly in the shadow, and lets it stay whatever share of events fails; one that does not
 // compile or fails its tests is refused all the same. Events in hand are finished by the version that began them.
 func (t *Transformer) Reload(ctx context.Context, force bool) error {
@@ -33,8 +34,12 @@ func (t *Transformer) Reload(ctx context.Context, force bool) error {
 }
 
 func (t *Transformer) reload(ctx context.Context, by asking) error {
-	t.reloading.Lock()
-	defer t.reloading.Unlock()
+	select {
+	case t.reloading <- struct{}{}:
+		defer func() { <-t.reloading }()
+	case <-ctx.Done():
+		return fmt.Errorf("wait for another reload: %w", ctx.Err())
+	}
 	report, err := t.load(ctx, by)
 	switch {
 	case err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
@@ -88,7 +93,7 @@ func (t *Transformer) load(ctx context.Context, by asking) (*Report, error) {
 	}
 	script, err := compileFile(t.opts.Script, source, t.opts)
 	if err == nil {
-		err = script.SelfTest()
+		err = script.selfTest(ctx)
 	}
 	if err != nil {
 		return nil, err

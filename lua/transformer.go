@@ -19,7 +19,7 @@ type Transformer struct {
 	findings []string
 	current  atomic.Pointer[pool]
 
-	reloading sync.Mutex // one reload at a time
+	reloading chan struct{} // has room for one reload at a time
 
 	// mu guards what follows, and every exchange of current. It is taken before a pool's.
 	mu      sync.Mutex
@@ -53,7 +53,7 @@ func newPool(script *Script, counts *tally) *pool {
 // New compiles and tests the script; it fails when the script does not compile, defines no transform or
 // fails its own tests.
 func New(opts Options) (*Transformer, error) {
-	t := &Transformer{opts: opts.withDefaults()}
+	t := &Transformer{opts: opts.withDefaults(), reloading: make(chan struct{}, 1)}
 	t.metrics = t.opts.Metrics.of(t.opts.Name)
 	source, err := readScriptFile(t.opts.Script)
 	if err != nil {
