@@ -24,7 +24,7 @@ const (
 
 // Reload takes the script file anew. When the file is not accepted it returns why, and the script in force stays; when
 // ctx ends while the file is tested or tried in the shadow, the script in force stays as well. force takes a version also
-// when it was rolled back or did badly in the shadow, and lets it stay whatever share of events fails; one that does not
+// when it was rolled back or did badly in the shadow, and lets it stay whatever share of events fails, also when it is in force already; one that does not
 // compile or fails its tests is refused all the same. Events in hand are finished by the version that began them.
 func (t *Transformer) Reload(ctx context.Context, force bool) error {
 	if force {
@@ -113,23 +113,24 @@ func (t *Transformer) load(ctx context.Context, by asking) (*Report, error) {
 }
 
 // known reports whether nothing is to be done about a version: it is in force, or the error says what is held against it:
-// it was rolled back, or did badly in the shadow and nobody asks for another try. Other content than that forgets it.
+// it was rolled back, or did badly in the shadow and nobody asks for another try. A rollback is forgotten when another
+// version takes over or the file is that of the version in force.
 func (t *Transformer) known(version string, by asking) (done bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if version == t.current.Load().prog.version {
+	if p := t.current.Load(); version == p.prog.version {
+		if by == forced {
+			p.stay()
+		}
+		t.rolled = nil
 		t.refusedLocked(nil)
 		return true, nil
 	}
-	switch r := t.refused.(type) {
-	case *Rollback:
-		if r.Version == version && by != forced {
-			return true, r
-		}
-	case *shadowError:
-		if r.version == version && by == watched {
-			return true, r
-		}
+	if r := t.rolled; r != nil && r.Version == version && by != forced {
+		return true, r
+	}
+	if r, ok := t.refused.(*shadowError); ok && r.version == version && by == watched {
+		return true, r
 	}
 	return false, nil
 }
@@ -146,6 +147,7 @@ func (t *Transformer) takeOver(script *Script, by asking, report *Report) {
 	}
 	t.since, t.report = t.opts.clock().UTC(), report
 	t.loaded = t.since
+	t.rolled = nil
 	t.refusedLocked(nil)
 	t.current.Store(next)
 	before.retire(true)

@@ -26,6 +26,7 @@ type Transformer struct {
 	since   time.Time // when the version in force came into force
 	loaded  time.Time // the last reload that was taken; zero until then
 	refused error     // why the newest file is not in force, nil when it is
+	rolled  *Rollback // the version that is not taken again, although the file may have been something else since
 	report  *Report   // of the last version that was tried; never changed once it is here
 	tallies []*tally  // of the last versions, the one in force last
 }
