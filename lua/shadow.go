@@ -113,6 +113,7 @@ type attempt struct {
 func (s *shadowRun) try(script *Script, rec *wal.Record) attempt {
 	// The same dice for both versions: a script that throws them is not changed by that.
 	script.w.random = rand.New(rand.NewPCG(uint64(rec.Epoch), uint64(rec.Offset)))
+	script.w.randomBytes = dice{script.w.random}
 	docs, _, err := script.Transform(rec)
 	if err == nil && s.opts.Prepare != nil {
 		err = s.opts.Prepare(rec, docs)
@@ -121,6 +122,17 @@ func (s *shadowRun) try(script *Script, rec *wal.Record) attempt {
 		docs = nil
 	}
 	return attempt{docs, err}
+}
+
+// dice are random bytes that can be thrown a second time.
+type dice struct{ *rand.Rand }
+
+// Read implements io.Reader.
+func (d dice) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = byte(d.Uint32())
+	}
+	return len(b), nil
 }
 
 func classOf(before, after *attempt) Class {

@@ -215,7 +215,7 @@ func (h countingHandler) WithGroup(string) slog.Handler      { return h }
 
 // TestShadow_SameDice: a script that throws them makes the same of an event in both versions.
 func TestShadow_SameDice(t *testing.T) {
-	script := body(`event.r = math.random(1, 1000000) if event.bad then while true do end end`)
+	script := body(`event.r, event.id = math.random(1, 1000000), uuid.v4() if event.bad then while true do end end`)
 	tr, path := open(t, script, Options{ShadowEvents: 10, Recent: recentOf(`{}`, `{"bad":1}`, `{"x":1}`), Timeout: 2 * time.Millisecond, Logger: quietLogger()})
 	if s := mustReload(t, tr, path, script+"\n-- 2").Shadow; s.Same != 3 {
 		t.Errorf("%+v", s)
