@@ -61,6 +61,8 @@ func (t *Transformer) runShadow(ctx context.Context, before, after *program) (Sh
 		found.Note = "not all events could be read from the log: " + err.Error()
 	case found.Events == 0:
 		found.Note = "the log holds no events of the script's streams"
+	case found.Events < found.Wanted:
+		found.Note = fmt.Sprintf("fewer events than the %d that are wanted: what is settled does not stay in the log for long, and large events are not all read", found.Wanted)
 	}
 	return found, nil
 }

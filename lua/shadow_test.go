@@ -98,10 +98,10 @@ func TestShadow_Classes(t *testing.T) {
 		{"dropped before", `{"a":"drop"}`, ClassRestored, Side{}, Side{Documents: `{"a":"drop"}`}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			tr, path := open(t, steered("a"), Options{ShadowEvents: 10, Recent: recentOf(`{}`, tc.event), Logger: quietLogger()})
+			tr, path := open(t, steered("a"), Options{ShadowEvents: 2, Recent: recentOf(`{}`, tc.event), Logger: quietLogger()})
 			before := tr.Version()
 			r := mustReload(t, tr, path, steered("b"))
-			want := Shadow{Wanted: 10, Events: 2, Same: 1, Seconds: r.Shadow.Seconds, Examples: []Example{}, failedBefore: r.Shadow.failedBefore}
+			want := Shadow{Wanted: 2, Events: 2, Same: 1, Seconds: r.Shadow.Seconds, Examples: []Example{}, failedBefore: r.Shadow.failedBefore}
 			*want.count(tc.class)++
 			if tc.class != ClassSame {
 				want.Examples = append(want.Examples, Example{tc.class, 2, "default", tc.before, tc.after})
@@ -257,13 +257,15 @@ func TestShadow_CannotBeRun(t *testing.T) {
 		{"none wanted", Options{Recent: recentOf(`{}`)}, 0, "transform.shadow_events is 0"},
 		{"no log", Options{ShadowEvents: 10}, 0, "transform.shadow_events is 0"},
 		{"an empty log", Options{ShadowEvents: 10, Recent: recentOf()}, 0, "holds no events"},
+		{"a log that holds too few", Options{ShadowEvents: 10, Recent: recentOf(`{}`, `{}`)}, 2, "fewer events than the 10 that are wanted"},
+		{"a log that holds enough", Options{ShadowEvents: 2, Recent: recentOf(`{}`, `{}`, `{}`)}, 2, ""},
 		{"a log that cannot be read", Options{ShadowEvents: 10, Recent: broken}, 1, "not all events could be read from the log: the disk is on fire"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.opts.Logger, tc.opts.RollbackErrorRate = quietLogger(), 0.05
 			tr, path := open(t, versionScript(1), tc.opts)
 			r := mustReload(t, tr, path, versionScript(2))
-			if got := once(t, tr); got != `{"v":2}` || r.Shadow.Events != tc.events || !strings.Contains(r.Shadow.Note, tc.note) {
+			if got := once(t, tr); got != `{"v":2}` || r.Shadow.Events != tc.events || !strings.Contains(r.Shadow.Note, tc.note) || (tc.note == "") != (r.Shadow.Note == "") {
 				t.Errorf("%s, %+v", got, r.Shadow)
 			}
 		})
