@@ -256,6 +256,30 @@ func TestRollback_ComesBackToTheFile(t *testing.T) {
 	}
 }
 
+// TestRollback_Blamed: what is refused of a version's documents counts against it, when it is out of force only in its tally.
+func TestRollback_Blamed(t *testing.T) {
+	r := openRolling(t, Options{})
+	first, bad := r.tr.Version(), r.load(steered("b"))
+	for range 300 {
+		docs, err := r.tr.Transform(t.Context(), record(`{"b":"index"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if docs[0].Script == bad {
+			r.tr.Blame(&flush.TransformError{Type: flush.TypeIndexNotAllowed, Message: "no", Script: bad})
+		}
+	}
+	if b := r.rolledBack(); b == nil || b.Last != "index_not_allowed: no" || r.tr.Version() != first {
+		t.Fatalf("%+v", b)
+	}
+	r.tr.Blame(&flush.TransformError{Type: flush.TypeIndexNotAllowed, Message: "late", Script: bad})
+	for _, v := range r.tr.Status().(Status).Versions {
+		if want := map[string]uint64{first: 0, bad: r.rolledBack().Failed + 1}[v.Version]; v.Failed != want {
+			t.Errorf("%d events of %s failed, want %d", v.Failed, v.Version, want)
+		}
+	}
+}
+
 // TestRollback_FileOfTheVersionBefore ends the alarm.
 func TestRollback_FileOfTheVersionBefore(t *testing.T) {
 	r := openRolling(t, Options{})

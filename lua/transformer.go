@@ -31,7 +31,10 @@ type Transformer struct {
 	tallies []*tally  // of the last versions, the one in force last
 }
 
-var _ flush.Transformer = (*Transformer)(nil)
+var (
+	_ flush.Transformer = (*Transformer)(nil)
+	_ flush.Blamed      = (*Transformer)(nil)
+)
 
 // pool holds the workers of one version of the script that are not in use.
 type pool struct {
@@ -127,6 +130,22 @@ func (t *Transformer) failed(p *pool, err error, number uint64) error {
 		t.rollBack(p, v)
 	}
 	return err
+}
+
+// Blame implements flush.Blamed: the event counts as one that failed. A version that is not in force any more is not judged.
+func (t *Transformer) Blame(fault *flush.TransformError) {
+	if p := t.current.Load(); p.prog.version == fault.Script {
+		_ = t.failed(p, fault, 1)
+		return
+	}
+	t.metrics.failed(fault.Type)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.tallies {
+		if c.version == fault.Script {
+			c.failed.Add(1)
+		}
+	}
 }
 
 // Apart returns a transformer that runs the same script over events which say nothing about it, letters that are

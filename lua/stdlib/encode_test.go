@@ -1,8 +1,8 @@
 package stdlib
 
 import (
-	"crypto/rand"
 	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"regexp"
