@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"time"
+	"unicode/utf8"
 	"unsafe"
 
 	glua "github.com/yuin/gopher-lua"
@@ -175,11 +176,19 @@ func (w *worker) failed(kind, message string) *flush.TransformError {
 // maxMessage bounds the text of an error that a script raised.
 const maxMessage = 1024
 
-func cut(s string) string {
-	if len(s) > maxMessage {
-		return s[:maxMessage] + "..."
+func cut(s string) string { return shorten(s, maxMessage) }
+
+// shorten cuts a text to n bytes without splitting a character, and says so.
+func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
 	}
-	return s
+	for end := n; end > n-utf8.UTFMax && end >= 0; end-- {
+		if utf8.RuneStart(s[end]) {
+			return s[:end] + "..."
+		}
+	}
+	return s[:n] + "..." // it is no text anyway
 }
 
 // errorText is the text of an error without the stack.

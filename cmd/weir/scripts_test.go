@@ -159,6 +159,22 @@ func TestScripts_RefusedByTheShadow(t *testing.T) {
 	}
 }
 
+// TestScripts_OneOfTwoIsRefused: the answer says which, the other one is taken.
+func TestScripts_OneOfTwoIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	other := filepath.Join(dir, "other.lua")
+	placeScript(t, other, passing)
+	s, script := startScripted(t, passing, "transform: {script: SCRIPT}\nstreams: {audit: {transform: {script: "+other+"}}}\n")
+	placeScript(t, other, "function transform(")
+	a := s.reloadScript(script, failing, "")
+	if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "stays: "+other+": other.lua: at the end: syntax error") || strings.Contains(a.body, script) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if v := s.scriptsNow(); v[other].Refused == "" || v[script].Report == nil || v[script].Report.Result != "loaded" {
+		t.Errorf("%+v", v)
+	}
+}
+
 // TestScripts_RolledBackForItsIndex: events are lost to an index that is not allowed as they are to an error.
 func TestScripts_RolledBackForItsIndex(t *testing.T) {
 	s, script := startScripted(t, passing, "")
