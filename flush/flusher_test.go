@@ -195,6 +195,34 @@ func TestFlusher_Transform(t *testing.T) {
 	}
 }
 
+// blamed is a transformer that is told what became of its documents.
+type blamed struct {
+	funcTransformer
+	told []string
+}
+
+func (b *blamed) Blame(err *TransformError) { b.told = append(b.told, err.Type+" "+err.Script) }
+
+// TestFlusher_BlamesTheScript for an index that it must not choose, and for nothing that the event itself lacks.
+func TestFlusher_BlamesTheScript(t *testing.T) {
+	r := newRig(t)
+	r.append("default", 3)
+	tr := &blamed{funcTransformer: func(rec *wal.Record) ([]Document, error) {
+		switch rec.Offset {
+		case 1:
+			return nil, &TransformError{Type: "error", Script: "v1"}
+		case 2:
+			return []Document{{Source: []byte(`{}`), Index: "secrets", Script: "v0"}}, nil
+		}
+		return []Document{{Source: rec.Payload, Script: "v1"}}, nil
+	}}
+	r.opts.Streams["default"] = Stream{Sink: r.sink, Route: Route{Index: "logs"}, Transformer: tr}
+	r.run()
+	if got := fmt.Sprint(tr.told); got != "[index_not_allowed v0]" || len(r.letters.letters) != 2 {
+		t.Errorf("told %s, %d letters", got, len(r.letters.letters))
+	}
+}
+
 func TestFlusher_RejectedAndUndeclaredRecordsAreLetters(t *testing.T) {
 	r := newRig(t)
 	origin := wal.Origin{Stream: "default"}

@@ -27,6 +27,14 @@ type Transformer interface {
 	Version() string
 }
 
+// Blamed is a Transformer that is told when the documents of an event are refused before they are sent, for what its script
+// chose. The event is a dead letter, as it is after an error of Transform.
+type Blamed interface {
+	// Blame is given the fault and in it the version that made the documents, which need not be in force any more. Safe
+	// for concurrent use.
+	Blame(fault *TransformError)
+}
+
 // Sink stores documents at a destination.
 type Sink interface {
 	// Send tries every document once and returns one outcome per document, in the same order, or an

@@ -51,6 +51,9 @@ const (
 	IDNone IDMode = "none"
 )
 
+// TypeIndexNotAllowed is the type of the fault that a script chose an index which it must not.
+const TypeIndexNotAllowed = "index_not_allowed"
+
 // Prepare fills in what a Transformer left open: key, stream, index, id, timestamp and version, so that the same
 // record always becomes the same documents. It changes docs in place; memory for added bytes comes from
 // arena. An index that the script may not choose is a *TransformError.
@@ -69,7 +72,7 @@ func (r *Route) Prepare(arena *Arena, rec *wal.Record, docs []Document) error {
 		case d.Index == "" || d.Index == own:
 			d.Index = own
 		case !r.allows(d.Index):
-			return &TransformError{Type: "index_not_allowed", Message: fmt.Sprintf("the script chose the index %q, which elasticsearch.allowed_indices does not allow", d.Index)}
+			return &TransformError{Type: TypeIndexNotAllowed, Message: fmt.Sprintf("the script chose the index %q, which elasticsearch.allowed_indices does not allow", d.Index)}
 		default:
 			d.Chosen = true
 		}

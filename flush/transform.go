@@ -74,6 +74,9 @@ func (l *lane) documents(ctx context.Context, b *batch, rec *wal.Record) (failed
 	if err := stream.Route.Prepare(&b.arena, rec, b.docs[start:]); err != nil {
 		if failed, err = asTransformError(err); failed != nil && stream.Transformer != nil {
 			failed.Script = scriptOf(b.docs[start:], stream.Transformer)
+			if t, ok := stream.Transformer.(Blamed); ok && failed.Type == TypeIndexNotAllowed {
+				t.Blame(failed)
+			}
 		}
 		return failed, err
 	}

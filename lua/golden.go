@@ -138,6 +138,9 @@ func EncodeGolden(events []GoldenEvent) ([]byte, error) {
 // ReadGolden reads a file of golden events. A file that is not there is fs.ErrNotExist; any other error names
 // file and line.
 func ReadGolden(path string) ([]GoldenEvent, error) {
+	if err := regular(path); err != nil {
+		return nil, fmt.Errorf("read golden events: %w", err)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read golden events: %w", err)

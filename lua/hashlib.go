@@ -66,7 +66,7 @@ func (w *worker) uuid5(L *glua.LState) int {
 
 func (w *worker) uuid4(L *glua.LState) int {
 	w.text(L, 64)
-	id, err := stdlib.UUIDv4(w.spend)
+	id, err := stdlib.UUIDv4(w.randomBytes, w.spend)
 	w.stopped(L)
 	if err != nil {
 		L.RaiseError("uuid.v4: %s", err.Error())

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weirlog/weir/flush"
 )
 
 // sampleEvery is how many events pass between two that are timed; two looks at the clock and a histogram
@@ -62,7 +64,7 @@ func (m *Metrics) of(script string) *scriptMetrics {
 	s := &scriptMetrics{
 		seconds: m.seconds.With(labels), errors: m.errors.MustCurryWith(labels), reloads: m.reloads.MustCurryWith(labels), rolled: m.rolled.With(labels),
 	}
-	for _, kind := range []string{typeError, typeTimeout, typeMemory, typeResult} {
+	for _, kind := range []string{typeError, typeTimeout, typeMemory, typeResult, flush.TypeIndexNotAllowed} {
 		s.errors.WithLabelValues(kind)
 	}
 	for _, result := range []string{resultLoaded, resultRefused, resultRolledBack} {

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -112,9 +111,9 @@ func Compile(name string, source []byte, opts Options) (*Script, error) {
 
 // Load reads and compiles the file path.
 func Load(path string, opts Options) (*Script, error) {
-	source, err := os.ReadFile(path)
+	source, err := readScript(path)
 	if err != nil {
-		return nil, fmt.Errorf("read script: %w", err)
+		return nil, err
 	}
 	return compileFile(path, source, opts)
 }
@@ -141,7 +140,11 @@ func parseScript(name string, source []byte) ([]ast.Stmt, error) {
 // Check says what is wrong with the script file path, its own tests included; nil when it would be
 // accepted.
 func Check(path string, opts Options) error {
-	s, err := Load(path, opts)
+	source, err := readScriptFile(path)
+	if err != nil {
+		return err
+	}
+	s, err := compileFile(path, source, opts)
 	if err != nil {
 		return err
 	}

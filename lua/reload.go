@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 )
 
 // asking says who wants the script file to be looked at.
@@ -24,8 +23,8 @@ const (
 )
 
 // Reload takes the script file anew. When the file is not accepted it returns why, and the script in force stays; when
-// ctx ends while the file is tried in the shadow, the script in force stays as well. force takes a version also
-// when it was rolled back or did badly in the shadow, and lets it stay whatever share of events fails; one that does not
+// ctx ends while the file is tested or tried in the shadow, the script in force stays as well. force takes a version also
+// when it was rolled back or did badly in the shadow, and lets it stay whatever share of events fails, also when it is in force already; one that does not
 // compile or fails its tests is refused all the same. Events in hand are finished by the version that began them.
 func (t *Transformer) Reload(ctx context.Context, force bool) error {
 	if force {
@@ -35,8 +34,12 @@ func (t *Transformer) Reload(ctx context.Context, force bool) error {
 }
 
 func (t *Transformer) reload(ctx context.Context, by asking) error {
-	t.reloading.Lock()
-	defer t.reloading.Unlock()
+	select {
+	case t.reloading <- struct{}{}:
+		defer func() { <-t.reloading }()
+	case <-ctx.Done():
+		return fmt.Errorf("wait for another reload: %w", ctx.Err())
+	}
 	report, err := t.load(ctx, by)
 	switch {
 	case err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
@@ -80,9 +83,9 @@ func (t *Transformer) refusedLocked(err error) {
 // load brings the file into force, unless its content is in force already; then it returns no report. A version goes
 // through all that can be told of it beforehand: it is compiled, tested, linted, which refuses nothing, and tried in the shadow.
 func (t *Transformer) load(ctx context.Context, by asking) (*Report, error) {
-	source, err := os.ReadFile(t.opts.Script)
+	source, err := readScriptFile(t.opts.Script)
 	if err != nil {
-		return nil, fmt.Errorf("read script: %w", err)
+		return nil, err
 	}
 	version := versionOf(source)
 	if done, err := t.known(version, by); done {
@@ -90,7 +93,7 @@ func (t *Transformer) load(ctx context.Context, by asking) (*Report, error) {
 	}
 	script, err := compileFile(t.opts.Script, source, t.opts)
 	if err == nil {
-		err = script.SelfTest()
+		err = script.selfTest(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -110,23 +113,24 @@ func (t *Transformer) load(ctx context.Context, by asking) (*Report, error) {
 }
 
 // known reports whether nothing is to be done about a version: it is in force, or the error says what is held against it:
-// it was rolled back, or did badly in the shadow and nobody asks for another try. Other content than that forgets it.
+// it was rolled back, or did badly in the shadow and nobody asks for another try. A rollback is forgotten when another
+// version takes over or the file is that of the version in force.
 func (t *Transformer) known(version string, by asking) (done bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if version == t.current.Load().prog.version {
+	if p := t.current.Load(); version == p.prog.version {
+		if by == forced {
+			p.stay()
+		}
+		t.rolled = nil
 		t.refusedLocked(nil)
 		return true, nil
 	}
-	switch r := t.refused.(type) {
-	case *Rollback:
-		if r.Version == version && by != forced {
-			return true, r
-		}
-	case *shadowError:
-		if r.version == version && by == watched {
-			return true, r
-		}
+	if r := t.rolled; r != nil && r.Version == version && by != forced {
+		return true, r
+	}
+	if r, ok := t.refused.(*shadowError); ok && r.version == version && by == watched {
+		return true, r
 	}
 	return false, nil
 }
@@ -143,6 +147,7 @@ func (t *Transformer) takeOver(script *Script, by asking, report *Report) {
 	}
 	t.since, t.report = t.opts.clock().UTC(), report
 	t.loaded = t.since
+	t.rolled = nil
 	t.refusedLocked(nil)
 	t.current.Store(next)
 	before.retire(true)

@@ -102,6 +102,13 @@ func (t *trial) exceeded(now *lately, rate float64) bool {
 // chance is how many standard deviations are no accident. It is much, because the share is looked at again and again.
 const chance = 4
 
+// stay ends the trial of a version: it cannot be rolled back any more.
+func (p *pool) stay() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trial = nil
+}
+
 // trialAgainst is what a version that takes over from p is judged by. Where p is on trial itself and has not been given enough
 // events to be judged, it is no measure: what would come back in its place does for the next one too. shadow says
 // how p's version did there, for one that has seen too little.
@@ -161,6 +168,7 @@ func (t *Transformer) bringBack(p *pool, v *judgement) *Rollback {
 	p.retire(true)
 	t.since = now
 	t.inForceLocked(back.tally)
+	t.rolled = r
 	t.refusedLocked(r)
 	if t.report != nil && t.report.Version == r.Version {
 		report := *t.report // whoever has the old one may be reading it

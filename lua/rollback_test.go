@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -206,6 +207,76 @@ func TestRollback_RefusedUntilTheContentChanges(t *testing.T) {
 	r.run(1000, 100, fails)
 	if r.rolledBack() != nil || r.tr.Version() != bad {
 		t.Error("a version that was forced went by itself")
+	}
+}
+
+// TestRollback_ForcedOnTrial: whoever forces the version in force, which the watch of its directory has taken already, ends its trial.
+func TestRollback_ForcedOnTrial(t *testing.T) {
+	r := openRolling(t, Options{})
+	version := r.load(steered("b"))
+	if err := r.tr.Reload(t.Context(), false); err != nil || r.tr.Status().(Status).OnTrialUntil.IsZero() {
+		t.Fatalf("looked at again: %v", err)
+	}
+	if err := r.tr.Reload(t.Context(), true); err != nil || !r.tr.Status().(Status).OnTrialUntil.IsZero() {
+		t.Fatalf("forced: %v", err)
+	}
+	r.run(1000, 100, fails)
+	if r.rolledBack() != nil || r.tr.Version() != version {
+		t.Error("a version that was forced went by itself")
+	}
+}
+
+// TestRollback_ComesBackToTheFile: while a file is written anew, nothing or half of it may be seen; what was rolled back is
+// not taken for that.
+func TestRollback_ComesBackToTheFile(t *testing.T) {
+	for name, between := range map[string]func(path string) error{
+		"the file was gone":      os.Remove,
+		"the file was empty":     func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"half of it was written": func(path string) error { return os.WriteFile(path, []byte("function transform("), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := openRolling(t, Options{})
+			first := r.tr.Version()
+			r.load(steered("b"))
+			r.run(300, 100, fails)
+			if err := between(r.path); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.tr.reload(t.Context(), watched); err == nil || r.rolledBack() != nil {
+				t.Fatalf("%v, %+v", err, r.rolledBack())
+			}
+			var back *Rollback
+			if err := reloadTo(t, r.tr, r.path, steered("b"), false); !errors.As(err, &back) || r.tr.Version() != first || r.rolledBack() != back {
+				t.Errorf("the same content again: %v", err)
+			}
+			if on := testutil.ToFloat64(r.m.rolled.WithLabelValues(r.path)); on != 1 {
+				t.Errorf("the alarm is %v", on)
+			}
+		})
+	}
+}
+
+// TestRollback_Blamed: what is refused of a version's documents counts against it, when it is out of force only in its tally.
+func TestRollback_Blamed(t *testing.T) {
+	r := openRolling(t, Options{})
+	first, bad := r.tr.Version(), r.load(steered("b"))
+	for range 300 {
+		docs, err := r.tr.Transform(t.Context(), record(`{"b":"index"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if docs[0].Script == bad {
+			r.tr.Blame(&flush.TransformError{Type: flush.TypeIndexNotAllowed, Message: "no", Script: bad})
+		}
+	}
+	if b := r.rolledBack(); b == nil || b.Last != "index_not_allowed: no" || r.tr.Version() != first {
+		t.Fatalf("%+v", b)
+	}
+	r.tr.Blame(&flush.TransformError{Type: flush.TypeIndexNotAllowed, Message: "late", Script: bad})
+	for _, v := range r.tr.Status().(Status).Versions {
+		if want := map[string]uint64{first: 0, bad: r.rolledBack().Failed + 1}[v.Version]; v.Failed != want {
+			t.Errorf("%d events of %s failed, want %d", v.Failed, v.Version, want)
+		}
 	}
 }
 

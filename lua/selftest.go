@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -65,13 +66,19 @@ type scriptTest struct {
 // defines them, then the golden events that stand beside it, where it was loaded from a file. A function
 // fails when it raises an error, as assert does, or overruns ten times the limits of an event; cases and
 // golden events have the limits of an event. The error is about running the tests at all.
-func (s *Script) RunTests() ([]TestResult, error) {
+func (s *Script) RunTests() ([]TestResult, error) { return s.runTests(context.Background()) }
+
+// runTests ends between two tests when ctx does.
+func (s *Script) runTests(ctx context.Context) ([]TestResult, error) {
 	tests := s.tests()
 	results := make([]TestResult, 0, len(tests))
 	begin, kept := time.Now(), 0
 	for _, t := range tests {
 		if time.Since(begin) > s.testTime {
 			return results, fmt.Errorf("the tests took longer than %v, %d of %d were not run: keep fewer golden events", s.testTime, len(tests)-len(results), len(tests))
+		}
+		if err := ctx.Err(); err != nil {
+			return results, err
 		}
 		started := time.Now()
 		v, err := t.run()
@@ -165,11 +172,14 @@ func (s *Script) transformed(e *testEvent) (docs []flush.Document, failure *flus
 
 // SelfTest is RunTests with one error for all that failed; it names the first failures. What the script logs meanwhile
 // is about events that never were, and not written.
-func (s *Script) SelfTest() error {
+func (s *Script) SelfTest() error { return s.selfTest(context.Background()) }
+
+// selfTest is SelfTest that ends when ctx does.
+func (s *Script) selfTest(ctx context.Context) error {
 	logger := s.opts.Logger
 	s.opts.Logger = slog.New(slog.DiscardHandler)
 	defer func() { s.opts.Logger = logger }()
-	results, err := s.RunTests()
+	results, err := s.runTests(ctx)
 	if err != nil {
 		return fmt.Errorf("run tests of %s: %w", s.prog.name, err)
 	}

@@ -61,6 +61,8 @@ func (t *Transformer) runShadow(ctx context.Context, before, after *program) (Sh
 		found.Note = "not all events could be read from the log: " + err.Error()
 	case found.Events == 0:
 		found.Note = "the log holds no events of the script's streams"
+	case found.Events < found.Wanted:
+		found.Note = fmt.Sprintf("fewer events than the %d that are wanted: what is settled does not stay in the log for long, and large events are not all read", found.Wanted)
 	}
 	return found, nil
 }
@@ -113,6 +115,7 @@ type attempt struct {
 func (s *shadowRun) try(script *Script, rec *wal.Record) attempt {
 	// The same dice for both versions: a script that throws them is not changed by that.
 	script.w.random = rand.New(rand.NewPCG(uint64(rec.Epoch), uint64(rec.Offset)))
+	script.w.randomBytes = dice{script.w.random}
 	docs, _, err := script.Transform(rec)
 	if err == nil && s.opts.Prepare != nil {
 		err = s.opts.Prepare(rec, docs)
@@ -121,6 +124,17 @@ func (s *shadowRun) try(script *Script, rec *wal.Record) attempt {
 		docs = nil
 	}
 	return attempt{docs, err}
+}
+
+// dice are random bytes that can be thrown a second time.
+type dice struct{ *rand.Rand }
+
+// Read implements io.Reader.
+func (d dice) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = byte(d.Uint32())
+	}
+	return len(b), nil
 }
 
 func classOf(before, after *attempt) Class {

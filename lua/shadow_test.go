@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -98,10 +99,10 @@ func TestShadow_Classes(t *testing.T) {
 		{"dropped before", `{"a":"drop"}`, ClassRestored, Side{}, Side{Documents: `{"a":"drop"}`}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			tr, path := open(t, steered("a"), Options{ShadowEvents: 10, Recent: recentOf(`{}`, tc.event), Logger: quietLogger()})
+			tr, path := open(t, steered("a"), Options{ShadowEvents: 2, Recent: recentOf(`{}`, tc.event), Logger: quietLogger()})
 			before := tr.Version()
 			r := mustReload(t, tr, path, steered("b"))
-			want := Shadow{Wanted: 10, Events: 2, Same: 1, Seconds: r.Shadow.Seconds, Examples: []Example{}, failedBefore: r.Shadow.failedBefore}
+			want := Shadow{Wanted: 2, Events: 2, Same: 1, Seconds: r.Shadow.Seconds, Examples: []Example{}, failedBefore: r.Shadow.failedBefore}
 			*want.count(tc.class)++
 			if tc.class != ClassSame {
 				want.Examples = append(want.Examples, Example{tc.class, 2, "default", tc.before, tc.after})
@@ -213,9 +214,27 @@ func (h countingHandler) Handle(_ context.Context, r slog.Record) error {
 func (h countingHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h countingHandler) WithGroup(string) slog.Handler      { return h }
 
+// TestShorten: what is cut stays text, also where a character is cut that is several bytes long.
+func TestShorten(t *testing.T) {
+	for _, tc := range []struct{ name, text, want string }{
+		{"short enough", "abcdé", "abcdé"}, {"empty", "", ""}, {"longer", "abcdefgh", "abcdef..."},
+		{"in the middle of a character", "abcd😀😀", "abcd..."}, {"bytes that are no text", "\x80\x80\x80\x80\x80\x80\x80", "\x80\x80\x80\x80\x80\x80..."},
+	} {
+		if got := cutText(tc.text, 6); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+	tr, _ := open(t, `function transform(event, meta) error(string.rep("\240\159\152\128", 1000), 0) end`, Options{Logger: quietLogger()})
+	_, err := tr.Transform(t.Context(), record(`{}`))
+	var te *flush.TransformError
+	if !errors.As(err, &te) || !utf8.ValidString(te.Message) || len(te.Message) < maxMessage {
+		t.Errorf("%q", err)
+	}
+}
+
 // TestShadow_SameDice: a script that throws them makes the same of an event in both versions.
 func TestShadow_SameDice(t *testing.T) {
-	script := body(`event.r = math.random(1, 1000000) if event.bad then while true do end end`)
+	script := body(`event.r, event.id = math.random(1, 1000000), uuid.v4() if event.bad then while true do end end`)
 	tr, path := open(t, script, Options{ShadowEvents: 10, Recent: recentOf(`{}`, `{"bad":1}`, `{"x":1}`), Timeout: 2 * time.Millisecond, Logger: quietLogger()})
 	if s := mustReload(t, tr, path, script+"\n-- 2").Shadow; s.Same != 3 {
 		t.Errorf("%+v", s)
@@ -257,13 +276,15 @@ func TestShadow_CannotBeRun(t *testing.T) {
 		{"none wanted", Options{Recent: recentOf(`{}`)}, 0, "transform.shadow_events is 0"},
 		{"no log", Options{ShadowEvents: 10}, 0, "transform.shadow_events is 0"},
 		{"an empty log", Options{ShadowEvents: 10, Recent: recentOf()}, 0, "holds no events"},
+		{"a log that holds too few", Options{ShadowEvents: 10, Recent: recentOf(`{}`, `{}`)}, 2, "fewer events than the 10 that are wanted"},
+		{"a log that holds enough", Options{ShadowEvents: 2, Recent: recentOf(`{}`, `{}`, `{}`)}, 2, ""},
 		{"a log that cannot be read", Options{ShadowEvents: 10, Recent: broken}, 1, "not all events could be read from the log: the disk is on fire"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.opts.Logger, tc.opts.RollbackErrorRate = quietLogger(), 0.05
 			tr, path := open(t, versionScript(1), tc.opts)
 			r := mustReload(t, tr, path, versionScript(2))
-			if got := once(t, tr); got != `{"v":2}` || r.Shadow.Events != tc.events || !strings.Contains(r.Shadow.Note, tc.note) {
+			if got := once(t, tr); got != `{"v":2}` || r.Shadow.Events != tc.events || !strings.Contains(r.Shadow.Note, tc.note) || (tc.note == "") != (r.Shadow.Note == "") {
 				t.Errorf("%s, %+v", got, r.Shadow)
 			}
 		})

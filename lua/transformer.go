@@ -3,8 +3,6 @@ package lua
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,18 +19,22 @@ type Transformer struct {
 	findings []string
 	current  atomic.Pointer[pool]
 
-	reloading sync.Mutex // one reload at a time
+	reloading chan struct{} // has room for one reload at a time
 
 	// mu guards what follows, and every exchange of current. It is taken before a pool's.
 	mu      sync.Mutex
 	since   time.Time // when the version in force came into force
 	loaded  time.Time // the last reload that was taken; zero until then
 	refused error     // why the newest file is not in force, nil when it is
+	rolled  *Rollback // the version that is not taken again, although the file may have been something else since
 	report  *Report   // of the last version that was tried; never changed once it is here
 	tallies []*tally  // of the last versions, the one in force last
 }
 
-var _ flush.Transformer = (*Transformer)(nil)
+var (
+	_ flush.Transformer = (*Transformer)(nil)
+	_ flush.Blamed      = (*Transformer)(nil)
+)
 
 // pool holds the workers of one version of the script that are not in use.
 type pool struct {
@@ -55,11 +57,11 @@ func newPool(script *Script, counts *tally) *pool {
 // New compiles and tests the script; it fails when the script does not compile, defines no transform or
 // fails its own tests.
 func New(opts Options) (*Transformer, error) {
-	t := &Transformer{opts: opts.withDefaults()}
+	t := &Transformer{opts: opts.withDefaults(), reloading: make(chan struct{}, 1)}
 	t.metrics = t.opts.Metrics.of(t.opts.Name)
-	source, err := os.ReadFile(t.opts.Script)
+	source, err := readScriptFile(t.opts.Script)
 	if err != nil {
-		return nil, fmt.Errorf("read script: %w", err)
+		return nil, err
 	}
 	script, err := compileFile(t.opts.Script, source, t.opts)
 	if err != nil {
@@ -128,6 +130,22 @@ func (t *Transformer) failed(p *pool, err error, number uint64) error {
 		t.rollBack(p, v)
 	}
 	return err
+}
+
+// Blame implements flush.Blamed: the event counts as one that failed. A version that is not in force any more is not judged.
+func (t *Transformer) Blame(fault *flush.TransformError) {
+	if p := t.current.Load(); p.prog.version == fault.Script {
+		_ = t.failed(p, fault, 1)
+		return
+	}
+	t.metrics.failed(fault.Type)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.tallies {
+		if c.version == fault.Script {
+			c.failed.Add(1)
+		}
+	}
 }
 
 // Apart returns a transformer that runs the same script over events which say nothing about it, letters that are

@@ -214,11 +214,11 @@ func TestTransformer_Watch_WaitsUntilQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		events := make(chan fsnotify.Event)
-		go tr.watch(ctx, events, nil)
+		go tr.watch(ctx, events, nil, nil)
 		time.Sleep(2 * settle) // the look at the start
 		for n := 2; n < 10; n++ {
 			replace(t, path, versionScript(n))
-			events <- fsnotify.Event{Op: fsnotify.Write}
+			events <- fsnotify.Event{Name: path, Op: fsnotify.Write}
 			time.Sleep(settle / 2)
 			synctest.Wait()
 			if got := once(t, tr); got != `{"v":1}` {

@@ -1,7 +1,9 @@
 package lua
 
 import (
+	crand "crypto/rand"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -35,6 +37,8 @@ type worker struct {
 	threads    map[*glua.LState]*glua.LFunction // coroutines of this event that were made by create or wrap
 	prints     int
 	random     *rand.Rand
+
+	randomBytes io.Reader // for UUIDs
 
 	// The view of the event's JSON; see view.go and number.go.
 	objectMT, listMT, exactMT *glua.LTable
@@ -96,6 +100,8 @@ func newWorker(prog *program, opts *Options) (*worker, error) {
 		spelled: map[unsafe.Pointer][]byte{},
 		threads: map[*glua.LState]*glua.LFunction{},
 		random:  rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+
+		randomBytes: crand.Reader,
 	}
 	w.budget.now = opts.now
 	w.spend = w.budget.work

@@ -61,7 +61,7 @@ func (a *admin) postReload(w http.ResponseWriter, r *http.Request) error {
 	}
 	// Not the client's context: half a reload helps nobody.
 	if err := a.reload(context.WithoutCancel(r.Context()), force); err != nil {
-		return apiErrorf(http.StatusUnprocessableEntity, "reload_refused", "what was in force stays: %s", err)
+		return apiErrorf(http.StatusUnprocessableEntity, "reload_refused", "what was in force there stays: %s", err)
 	}
 	a.logger.Info("reloaded by request", slog.String("remote", r.RemoteAddr), slog.Bool("force", force))
 	writeJSON(w, http.StatusOK, map[string]any{"reloaded": true, "scripts": a.scriptViews(false)})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 
 	"github.com/weirlog/weir/wal"
 )
@@ -21,7 +20,11 @@ var errNoLog = errors.New("no log is open")
 // recentEvents reads the newest events of the log for scripts that are tried on them.
 type recentEvents struct {
 	browse func() (logView, error) // nil in commands
-	one    sync.Mutex              // one at a time: each holds its events in memory, and takes processor time from delivery
+	one    chan struct{}           // has room for one at a time: each holds its events in memory, and takes processor time from delivery
+}
+
+func newRecentEvents(browse func() (logView, error)) recentEvents {
+	return recentEvents{browse: browse, one: make(chan struct{}, 1)}
 }
 
 // visit shows the newest n events of some streams, the oldest first. What is damaged, was rejected or has been reclaimed is
@@ -30,8 +33,12 @@ func (r *recentEvents) visit(ctx context.Context, n int, streams []string, visit
 	if r.browse == nil {
 		return errNoLog
 	}
-	r.one.Lock()
-	defer r.one.Unlock()
+	select {
+	case r.one <- struct{}{}:
+		defer func() { <-r.one }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	log, err := r.browse()
 	if err != nil {
 		return err

@@ -122,6 +122,24 @@ func TestNewestEvents_Cancelled(t *testing.T) {
 	}
 }
 
+// TestRecentEvents_OneAtATime: who waits for another run does so no longer than its context lasts.
+func TestRecentEvents_OneAtATime(t *testing.T) {
+	log := filledLog(t, 10, 10)
+	r := newRecentEvents(func() (logView, error) { return log, nil })
+	ctx, cancel := context.WithCancel(t.Context())
+	nothing := func(*wal.Record) error { return nil }
+	err := r.visit(t.Context(), 1, []string{"a"}, func(*wal.Record) error {
+		cancel()
+		return r.visit(ctx, 1, []string{"a"}, nothing)
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("while another one runs: %v", err)
+	}
+	if err := r.visit(t.Context(), 1, []string{"a"}, nothing); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+}
+
 func TestRecentEvents_NoLog(t *testing.T) {
 	var r recentEvents
 	if err := r.visit(t.Context(), 10, []string{"a"}, func(*wal.Record) error { return nil }); !errors.Is(err, errNoLog) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"reflect"
@@ -19,7 +20,7 @@ func (s *service) reloadOnHangup() (stop func()) {
 		defer close(done)
 		for range hangup {
 			if err := s.reload(context.Background(), false); err != nil {
-				s.logger.Error("reload refused; what was in force stays", "error", err)
+				s.logger.Error("reload refused; what was in force there stays", "error", err)
 			}
 		}
 	}()
@@ -42,8 +43,10 @@ func (s *service) reload(ctx context.Context, force bool) error {
 		return err
 	}
 	var errs []error
-	for _, t := range s.scripts {
-		errs = append(errs, t.Reload(ctx, force))
+	for _, key := range s.cfg.scriptKeys() { // each for itself: one that is refused keeps no other from being taken
+		if err := s.scripts[key].Reload(ctx, force); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.cfg.scriptName(key), err))
+		}
 	}
 	s.level.Set(logLevel(cfg.Log.Level))
 	if waiting := changedKeys(s.cfg, cfg); len(waiting) > 0 {

@@ -159,6 +159,39 @@ func TestScripts_RefusedByTheShadow(t *testing.T) {
 	}
 }
 
+// TestScripts_OneOfTwoIsRefused: the answer says which, the other one is taken.
+func TestScripts_OneOfTwoIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	other := filepath.Join(dir, "other.lua")
+	placeScript(t, other, passing)
+	s, script := startScripted(t, passing, "transform: {script: SCRIPT}\nstreams: {audit: {transform: {script: "+other+"}}}\n")
+	placeScript(t, other, "function transform(")
+	a := s.reloadScript(script, failing, "")
+	if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "stays: "+other+": other.lua: at the end: syntax error") || strings.Contains(a.body, script) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if v := s.scriptsNow(); v[other].Refused == "" || v[script].Report == nil || v[script].Report.Result != "loaded" {
+		t.Errorf("%+v", v)
+	}
+}
+
+// TestScripts_RolledBackForItsIndex: events are lost to an index that is not allowed as they are to an error.
+func TestScripts_RolledBackForItsIndex(t *testing.T) {
+	s, script := startScripted(t, passing, "")
+	before := s.scriptsNow()[script].Version
+	if a := s.reloadScript(script, "function transform(event, meta) if event.bad then meta.index = 'secrets' end return event end", ""); a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	s.postEvents("/ingest", repeat(400, `{"bad":1}`)...)
+	v := s.scriptsNow()[script]
+	if v.Version != before || v.RolledBack == nil || !strings.Contains(v.RolledBack.Last, `index_not_allowed: the script chose the index "secrets"`) {
+		t.Fatalf("%+v", v)
+	}
+	if r := v.RolledBack; r.Failed != r.Events || v.InForce().Failed != 0 {
+		t.Errorf("%+v, %+v", r, v.Versions)
+	}
+}
+
 // TestScripts_RolledBack goes the operator's way: the status names it and a command, the command delivers the letters.
 func TestScripts_RolledBack(t *testing.T) {
 	s, script := startScripted(t, passing, "")

@@ -140,7 +140,7 @@ func buildService(cfg *Config, logger *slog.Logger, level *slog.LevelVar, load f
 	}); err != nil {
 		return nil, explainDataDir(cfg.DataDir, err)
 	}
-	s.recent.browse = func() (logView, error) { return browseLog(s.dir.wal, s.log) }
+	s.recent = newRecentEvents(func() (logView, error) { return browseLog(s.dir.wal, s.log) })
 	s.noteRebuilt()
 	s.findHome()
 	s.reserve = openReserve(cfg.DataDir, logger)

@@ -167,7 +167,11 @@ func (it *item) script(ctx context.Context, rec *wal.Record) ([]flush.Document, 
 		return []flush.Document{{Source: rec.Payload}}, nil
 	}
 	it.cause.Script = it.stream.Transformer.Version()
-	return it.stream.Transformer.Transform(ctx, rec)
+	docs, err := it.stream.Transformer.Transform(ctx, rec)
+	if len(docs) > 0 && docs[0].Script != "" {
+		it.cause.Script = docs[0].Script // the version in force may have been exchanged in between
+	}
+	return docs, err
 }
 
 // choose takes those of the event's documents that the letter stands for.

@@ -261,7 +261,7 @@ func advice(stage flush.Stage, typ string, c Cause) string {
 	case flush.StageLog:
 		return "bytes on the disk are damaged: see docs/operations.md, then weir dlq drop"
 	case flush.StageTransform:
-		if typ == "index_not_allowed" {
+		if typ == flush.TypeIndexNotAllowed {
 			return "add the index to elasticsearch.allowed_indices, or mend the script; then weir dlq replay"
 		}
 		return "mend the script, the reason names the line; then weir dlq replay. Or replay --with a patch that runs before the script"

@@ -2,6 +2,7 @@ package stdlib
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"regexp"
@@ -107,8 +108,8 @@ func TestUUID(t *testing.T) {
 	if _, err := UUIDv5(nil, "dns", free); !errors.Is(err, ErrNamespace) {
 		t.Errorf("a namespace that is no UUID: %v", err)
 	}
-	a, _ := UUIDv4(free)
-	b, _ := UUIDv4(free)
+	a, _ := UUIDv4(rand.Reader, free)
+	b, _ := UUIDv4(rand.Reader, free)
 	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	if a == b || !form.MatchString(a) || !form.MatchString(b) {
 		t.Errorf("random UUIDs %s and %s", a, b)

@@ -2,6 +2,7 @@ package stdlib
 
 import (
 	"errors"
+	"io"
 
 	"github.com/google/uuid"
 )
@@ -24,11 +25,11 @@ func UUIDv5(name []byte, namespace string, spend Spend) (string, error) {
 	return uuid.NewSHA1(space, name).String(), nil
 }
 
-// UUIDv4 returns a random UUID. The error is that of the system's random numbers.
-func UUIDv4(spend Spend) (string, error) {
+// UUIDv4 makes a UUID of random bytes. The error is random's.
+func UUIDv4(random io.Reader, spend Spend) (string, error) {
 	if !spend(16) {
 		return "", nil
 	}
-	id, err := uuid.NewRandom()
+	id, err := uuid.NewRandomFromReader(random)
 	return id.String(), err
 }
