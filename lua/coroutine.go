@@ -71,7 +71,7 @@ func (w *worker) resume(L, thread *glua.LState, args []glua.LValue) ([]glua.LVal
 	if err == nil {
 		return values, nil
 	}
-	return nil, w.caught(err)
+	return nil, w.caught(L, err)
 }
 
 func arguments(L *glua.LState, from int) []glua.LValue {

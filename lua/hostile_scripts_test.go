@@ -198,6 +198,8 @@ var hostileScripts = []hostileScript{
 	{"string.format of many percent signs", `local f = string.rep("%%", 4e6) while true do string.format(f) end`, typeMemory},
 	{"string.format of many numbers", `local f, t = string.rep("%99.99f", 1000), {} for i = 1, 1000 do t[i] = -1e308 end while true do string.format(f, unpack(t)) end`, either},
 	{"string.format with a __tostring that formats", `local t = setmetatable({}, {}) getmetatable(t).__tostring = function(t) return string.format("%s%s", t, t) end while true do pcall(tostring, t) end`, either},
+	{"errors that quote a long key, kept", `local s, t = string.rep("x", 1e6), {} while true do local _, e = pcall(function() return event.text[s] + event.nothing[s] end) t[#t + 1] = e end`, typeMemory},
+	{"faults of json.encode that quote a long name, kept", `local s, t = string.rep("x", 1e6), {} while true do local _, e = pcall(json.encode, {[s] = print}) t[#t + 1] = e end`, typeMemory},
 	{"an error of 8 MB", `while true do pcall(error, string.rep("x", 4e6)) end`, typeMemory},
 	{"one long text, raised again and again", `local s = string.rep("x", 4e6) while true do pcall(error, s) end`, typeMemory},
 	{"one long text, asserted again and again", `local s = string.rep("x", 4e6) while true do pcall(assert, false, s) end`, typeMemory},
