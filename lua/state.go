@@ -2,6 +2,7 @@ package lua
 
 import (
 	"fmt"
+	"strings"
 
 	glua "github.com/yuin/gopher-lua"
 )
@@ -60,22 +61,28 @@ func (s *state) get(name string) any {
 	return nil
 }
 
-// set gives a name a value, for as long as the event at hand does not fail. The error is for the script.
+// set gives a name a value, for as long as the event at hand does not fail. The error is for the script. What is kept
+// is a copy: a text may be a piece of a large one, which would stay as well.
 func (s *state) set(name string, value any) error {
 	i, known := s.places[name]
 	if !known && value == nil {
 		return nil
 	}
-	now := stateEntry{name, value}
 	before := stateEntry{name: name}
 	if known {
 		before = s.entries[i]
+	} else {
+		before.name = strings.Clone(name)
 	}
+	now := stateEntry{before.name, value}
 	if value != nil && before.value == nil && s.live >= maxStateNames {
 		return fmt.Errorf("state holds %d names, which is its limit; assign nil to old ones", maxStateNames)
 	}
 	if size := s.bytes - before.size() + now.size(); value != nil && size > s.maxBytes && size > s.bytes {
 		return fmt.Errorf("state would hold more than %d bytes, which is its limit (transform.max_memory / %d)", s.maxBytes, stateShare)
+	}
+	if text, ok := value.(glua.LString); ok {
+		now.value = glua.LString(strings.Clone(string(text)))
 	}
 	s.undo = append(s.undo, before)
 	s.store(i, known, now)
