@@ -3,6 +3,7 @@ package lua
 import (
 	"errors"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,26 @@ func TestTransform_UntouchedIsNotCopied(t *testing.T) {
 	}
 	if &docs[0].Source[0] != &rec.Payload[0] || len(docs[0].Source) != len(rec.Payload) {
 		t.Error("an untouched event was copied")
+	}
+}
+
+// TestTransform_LetsGo: what a worker has handed out is nobody's but the caller's, however large.
+func TestTransform_LetsGo(t *testing.T) {
+	for name, script := range map[string]string{"untouched": ``, "changed": `event.x = 1`, "split": `emit(event)`} {
+		s := mustCompile(t, body(script))
+		var before, after runtime.MemStats
+		sources(t, s, `{"a":1}`)
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for range 20 {
+			sources(t, s, `{"a":"`+strings.Repeat("x", 1<<20)+`"}`)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 4<<20 {
+			t.Errorf("%s: %d KiB are kept", name, kept>>10)
+		}
+		runtime.KeepAlive(s)
 	}
 }
 

@@ -68,11 +68,15 @@ type worker struct {
 	encoded []byte           // the document at hand
 	arena   []byte           // documents that were handed out, and room for more
 	docs    []flush.Document // room for the documents of further events
+	pinned  int              // bytes of the documents that were handed out of the same room
 }
 
 const (
 	arenaBytes = 64 << 10
 	docsChunk  = 64
+	// docsBytes is how much the documents of one chunk may hold: as long as one of them is in use, or the chunk has
+	// room, all of them stay.
+	docsBytes = 256 << 10
 	// lifeFactor is how many times its memory limit a state may allocate before it is made anew. It
 	// bounds what a script can pile up over many events, and what gopher-lua's tables never give back.
 	lifeFactor = 4
@@ -278,6 +282,7 @@ func (w *worker) results() ([]flush.Document, error) {
 		w.meta.apply(&docs[made], e.own, made)
 		made++
 	}
+	w.pin(docs)
 	return docs, nil
 }
 
@@ -324,11 +329,21 @@ func (w *worker) hold(doc []byte) []byte {
 
 func (w *worker) takeDocs(n int) []flush.Document {
 	if len(w.docs) < n {
-		w.docs = make([]flush.Document, max(n, docsChunk))
+		w.docs, w.pinned = make([]flush.Document, max(n, docsChunk)), 0
 	}
 	docs := w.docs[:n:n]
 	w.docs = w.docs[n:]
 	return docs
+}
+
+// pin counts what documents hold, and gives up the chunk that they are of once that is much.
+func (w *worker) pin(docs []flush.Document) {
+	for i := range docs {
+		w.pinned += len(docs[i].Source)
+	}
+	if w.pinned > docsBytes {
+		w.docs = nil
+	}
 }
 
 // clear ends an event: its globals, coroutines and JSON are gone.
