@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,37 @@ func TestTransform_LetsGo(t *testing.T) {
 		}
 		runtime.KeepAlive(s)
 	}
+}
+
+// TestTransform_AfterALargeEvent: the numbers of one event leave no room behind that the worker keeps.
+func TestTransform_AfterALargeEvent(t *testing.T) {
+	for name, list := range map[string]string{
+		"spelled numbers": `[` + strings.Repeat("1.0,", 50_000) + `1]`,
+		"exact numbers":   `[` + numbersFrom(9007199254740993, 40_000) + `]`,
+	} {
+		s := mustCompile(t, `function transform(event) return { n = #event.list, p = event.p } end`)
+		const small = `{"p":1.0,"list":[9007199254740993]}`
+		var before, after runtime.MemStats
+		sources(t, s, small)
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		sources(t, s, `{"list":`+list+`}`)
+		sources(t, s, small)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 1<<20 {
+			t.Errorf("%s: %d KiB are kept", name, kept>>10)
+		}
+		runtime.KeepAlive(s)
+	}
+}
+
+func numbersFrom(first, n int) string {
+	var list []byte
+	for i := range n {
+		list = append(strconv.AppendInt(list, int64(first+i), 10), ',')
+	}
+	return string(list[:len(list)-1])
 }
 
 func TestTransform_Results(t *testing.T) {

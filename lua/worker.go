@@ -353,26 +353,32 @@ func (w *worker) clear() {
 	}
 	w.dirty = w.dirty[:0]
 	w.prints, w.lines = 0, 0
-	if len(w.emitted) > 0 {
-		clear(w.emitted)
-		w.emitted = w.emitted[:0]
+	clear(w.emitted)
+	if w.emitted = w.emitted[:0]; cap(w.emitted) > keptEntries {
+		w.emitted = nil
 	}
 	w.dropNodes()
-	if len(w.exacts) > 0 {
-		clear(w.exacts)
-	}
-	if len(w.spelled) > 0 {
-		clear(w.spelled)
-	}
-	if len(w.threads) > 0 {
-		clear(w.threads)
-	}
+	w.exacts, w.spelled, w.threads = emptied(w.exacts), emptied(w.spelled), emptied(w.threads)
 	if cap(w.encoded) > 1<<20 {
 		w.encoded = nil
 	}
 	if cap(w.scratch) > 1<<20 {
 		w.scratch = nil
 	}
+}
+
+// keptEntries is how large a map is that stays for the next event: one that was large once would take its room, and the
+// time to empty it, for good.
+const keptEntries = 1024
+
+func emptied[K comparable, V any](m map[K]V) map[K]V {
+	if len(m) > keptEntries {
+		return map[K]V{}
+	}
+	if len(m) > 0 {
+		clear(m)
+	}
+	return m
 }
 
 // worn reports that the state should be made anew.
