@@ -104,6 +104,7 @@ func (w *worker) caught(L *glua.LState, err error) glua.LValue {
 	}
 	if text, ok := api.Object.(glua.LString); ok {
 		w.text(L, len(text))
+		return glua.LString(w.prog.named(string(text)))
 	}
 	return api.Object
 }

@@ -20,7 +20,7 @@ func (w *worker) assign(L *glua.LState, object, key, value glua.LValue) {
 	for range 100 {
 		t, ok := object.(*glua.LTable)
 		if !ok {
-			L.RaiseError("attempt to index a %s value (field '%s')", kindOf(object, w), short(key))
+			w.badIndex(L, object, key)
 		}
 		switch t.Metatable {
 		case w.objectMT:

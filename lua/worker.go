@@ -146,7 +146,7 @@ func (w *worker) call(fn *glua.LFunction, results int, args ...glua.LValue) erro
 		return w.failed(w.budget.tripped, w.overrunText(err))
 	}
 	if err != nil {
-		return w.failed(typeError, errorText(err))
+		return w.failed(typeError, w.prog.named(errorText(err)))
 	}
 	return nil
 }
@@ -237,7 +237,7 @@ func (w *worker) explain(err error) error {
 	if f, ok := err.(*faultError); ok {
 		return w.failed(typeResult, w.resultText(f.Error()))
 	}
-	return w.failed(typeError, errorText(err))
+	return w.failed(typeError, w.prog.named(errorText(err)))
 }
 
 // isPanic reports a Go panic below the script; the state is not to be trusted after it.
