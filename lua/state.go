@@ -243,9 +243,13 @@ func (w *worker) stateValue(key glua.LValue) glua.LValue {
 // stateLua is the Lua value of a kept one.
 func (w *worker) stateLua(v any) glua.LValue {
 	switch v := v.(type) {
+	case glua.LString:
+		w.budget.grown(len(v)) // another state of Lua may have made it
+		return v
 	case glua.LValue:
 		return v
 	case exact:
+		w.budget.grown(len(v))
 		return w.exactNumber(string(v))
 	}
 	return glua.LNil

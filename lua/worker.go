@@ -126,6 +126,7 @@ func newWorker(prog *program, opts *Options) (*worker, error) {
 	}
 	w.clear()
 	w.budget.total, w.budget.memory, w.entries = 0, 0, 0
+	w.budget.loaded = w.budget.largest
 	return w, nil
 }
 
@@ -383,5 +384,5 @@ func emptied[K comparable, V any](m map[K]V) map[K]V {
 
 // worn reports that the state should be made anew.
 func (w *worker) worn() bool {
-	return w.budget.total > lifeFactor*w.opts.MaxMemory || w.entries > maxEntries || len(w.names) > maxNames
+	return w.budget.total > lifeFactor*w.opts.MaxMemory || w.entries > maxEntries || len(w.names) > maxNames || w.budget.hampered()
 }
