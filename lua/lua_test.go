@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/goleak"
 
@@ -365,4 +366,18 @@ func TestCompile_Nesting(t *testing.T) {
 	}
 	long := "x = 'a'" + strings.Repeat(" .. 'a'", 5000) + " .. #(1 .. 2) .. 'z' assert(#x == 5003)\nfunction transform() end"
 	mustCompile(t, long)
+}
+
+// TestMessages_AreText: what is cut is cut between characters, and what is no text does not reach a letter.
+func TestMessages_AreText(t *testing.T) {
+	for name, script := range map[string]string{
+		"a long text":         `error("x" .. string.rep("é", 1000))`,
+		"a long name":         `event[("x" .. string.rep("é", 50))].y = 1`,
+		"bytes that are none": `error("\255\254")`,
+	} {
+		_, _, err := mustCompile(t, body(script)).Transform(record(`{}`))
+		if err == nil || !utf8.ValidString(err.Error()) {
+			t.Errorf("%s: %q", name, err)
+		}
+	}
 }

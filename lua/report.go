@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/weirlog/weir/wal"
 )
@@ -171,14 +170,5 @@ func settingsLine(s settings) string {
 	return strings.Join(set, ", ") + "\n"
 }
 
-// cutExample shortens a text without splitting a character, and says so.
-func cutExample(s string) string {
-	if len(s) <= maxExampleBytes {
-		return s
-	}
-	n := maxExampleBytes
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "..."
-}
+// cutExample shortens a text, and says so.
+func cutExample(s string) string { return cutText(s, maxExampleBytes) }

@@ -270,11 +270,9 @@ func kindOf(v glua.LValue, w *worker) string {
 	return v.Type().String()
 }
 
+const maxShort = 64 // bytes
+
 // short is a value's text, cut to a length fit for messages.
 func short(v glua.LValue) string {
-	s := v.String()
-	if len(s) > 64 {
-		s = s[:64] + "..."
-	}
-	return s
+	return cutText(v.String(), maxShort)
 }

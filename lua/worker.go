@@ -171,16 +171,6 @@ func (w *worker) failed(kind, message string) *flush.TransformError {
 	return &flush.TransformError{Type: kind, Message: cut(message), Script: w.prog.version}
 }
 
-// maxMessage bounds the text of an error that a script raised.
-const maxMessage = 1024
-
-func cut(s string) string {
-	if len(s) > maxMessage {
-		return s[:maxMessage] + "..."
-	}
-	return s
-}
-
 // errorText is the text of an error without the stack.
 func errorText(err error) string {
 	api, ok := err.(*glua.ApiError)
