@@ -52,6 +52,14 @@ func (s *settings) apply(doc *flush.Document, own settings, ordinal int) {
 	}
 }
 
+// sizeOfIDs is at most what the ids take that apply makes for so many documents.
+func (s *settings) sizeOfIDs(documents int) int {
+	if s.id == "" {
+		return 0
+	}
+	return (documents - 1) * (len(s.id) + len("-12345"))
+}
+
 // emission is a document that emit has added, as it was at that moment.
 type emission struct {
 	source []byte

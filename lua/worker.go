@@ -250,6 +250,9 @@ func (w *worker) results() ([]flush.Document, error) {
 	if returned+len(w.emitted) == 0 {
 		return nil, nil
 	}
+	if !w.budget.take(w.meta.sizeOfIDs(returned + len(w.emitted))) {
+		return nil, errOverrun
+	}
 	docs := w.takeDocs(returned + len(w.emitted))
 	made := 0
 	for i := 1; i <= n; i++ {
