@@ -52,6 +52,22 @@ func (s *settings) apply(doc *flush.Document, own settings, ordinal int) {
 	}
 }
 
+// maxSetting is how long a setting can be: what Elasticsearch takes for an id, and more than an index may have. A bulk
+// request has it once for each document.
+const maxSetting = 512 // bytes
+
+// settingText is the value of a setting.
+func (w *worker) settingText(L *glua.LState, name string, value glua.LValue) string {
+	s, ok := w.asText(value)
+	if !ok || s == "" {
+		L.RaiseError("%s must be a string that is not empty, not %s", name, describe(value, w))
+	}
+	if len(s) > maxSetting {
+		L.RaiseError("%s may have %d bytes, not %d", name, maxSetting, len(s))
+	}
+	return s
+}
+
 // sizeOfIDs is at most what the ids take that apply makes for so many documents.
 func (s *settings) sizeOfIDs(documents int) int {
 	if s.id == "" {
@@ -102,11 +118,7 @@ func (w *worker) readSettings(L *glua.LState, t *glua.LTable, own *settings) {
 		if field == nil {
 			L.RaiseError("emit: there is no setting %s; index, id, pipeline and routing can be set", short(key))
 		}
-		s, ok := w.asText(value)
-		if !ok || s == "" {
-			L.RaiseError("emit: %s must be a string that is not empty, not %s", string(name), describe(value, w))
-		}
-		*field = s
+		*field = w.settingText(L, "emit: "+string(name), value)
 	})
 }
 

@@ -223,8 +223,6 @@ var hostileScripts = []hostileScript{
 	{"goto through nested loops", `::a:: for i = 1, 2 do while true do goto b end ::b:: end goto a`, typeTimeout},
 	{"an iterator without end", `for x in function() return 1 end do end`, typeTimeout},
 	{"next over a table that is emptied and filled", `local t = {} while true do for i = 1, 100 do t[i .. ""] = i end for k in pairs(t) do t[k] = nil end end`, typeMemory},
-	{"thousand documents with a long id", `meta.id = string.rep("x", 1e6) local t = {} for i = 1, 1000 do t[i] = {a = 1} end return unpack(t)`, typeMemory},
-	{"thousand emitted documents with a long id", `meta.id = string.rep("x", 1e6) for i = 1, 1000 do emit({}) end`, typeMemory},
 	{"the event as thousand documents", `local t = {} for i = 1, 1000 do t[i] = event end local n = event.text return unpack(t)`, typeMemory},
 	{"a finalizer that nobody calls", `local t = {} while true do t = setmetatable({t}, {__gc = function() while true do end end, __mode = "kv"}) end`, typeMemory},
 	{"counting in the state without end", `while true do state.n = (state.n or 0) + 1 end`, either},
