@@ -66,14 +66,14 @@ const (
 	badLength      = "__len undefined"
 )
 
-// badIndex raises the error of indexing a value that has no fields.
-func (w *worker) badIndex(L *glua.LState, v, key glua.LValue) {
+// raiseIndex raises the error of indexing a value that has no fields.
+func (w *worker) raiseIndex(L *glua.LState, v, key glua.LValue) {
 	L.RaiseError(badIndexFormat, kindOf(v, w), short(key))
 }
 
 // indexNothing is __index of values that have no fields, so that the message says what they are in JSON.
 func (w *worker) indexNothing(L *glua.LState) int {
-	w.badIndex(L, L.Get(1), L.Get(2))
+	w.raiseIndex(L, L.Get(1), L.Get(2))
 	return 0
 }
 

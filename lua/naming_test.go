@@ -29,6 +29,7 @@ func TestMessages_NameWhatIsMissing(t *testing.T) {
 		{"a length of a result", `return #tonumber("x")`, "attempt to get length of a value (no string and no table)"},
 		{"a text", `return "a" .. event.nothing .. "b"`, "attempt to concatenate field 'nothing' (a nil value)"},
 		{"the end of a text", "local x\nreturn 'a' .. 'b' .. x", "attempt to concatenate variable 'x' (a nil value)"},
+		{"a text of sixty", `local a, x = "a" return a` + strings.Repeat(" .. a", 55) + ` .. x .. a .. a`, "attempt to concatenate a nil value"},
 		{"a text with a result", `return "a" .. (tonumber("x") or {})`, "attempt to concatenate a table value"},
 		{"a text of what a metamethod gave", `local t = setmetatable({}, {__concat = function() return {} end}) return "a" .. t .. t`, "attempt to concatenate a table value"},
 	} {

@@ -331,7 +331,9 @@ func (r *rewriter) concat(e *ast.StringConcatOpExpr) ast.Expr {
 	}
 	operands = append(operands, rest)
 	for i, o := range operands {
-		r.noteSubject(e, concatKey+strconv.Itoa(i+1), o)
+		if len(operands) <= concatPerCall { // else the calls have other numbers
+			r.noteSubject(e, concatKey+strconv.Itoa(i+1), o)
+		}
 		operands[i] = single(r.expr(o))
 	}
 	n := min(len(operands), concatPerCall)

@@ -20,7 +20,7 @@ func (w *worker) assign(L *glua.LState, object, key, value glua.LValue) {
 	for range 100 {
 		t, ok := object.(*glua.LTable)
 		if !ok {
-			w.badIndex(L, object, key)
+			w.raiseIndex(L, object, key)
 		}
 		switch t.Metatable {
 		case w.objectMT:
