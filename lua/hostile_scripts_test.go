@@ -226,6 +226,7 @@ var hostileScripts = []hostileScript{
 	{"the event as thousand documents", `local t = {} for i = 1, 1000 do t[i] = event end local n = event.text return unpack(t)`, typeMemory},
 	{"a finalizer that nobody calls", `local t = {} while true do t = setmetatable({t}, {__gc = function() while true do end end, __mode = "kv"}) end`, typeMemory},
 	{"counting in the state without end", `while true do state.n = (state.n or 0) + 1 end`, either},
+	{"a long text in the state, again and again", `local s = string.rep("x", 1e5) while true do state.s = s end`, typeMemory},
 	{"names in the state that come and go", `local i = 0 while true do i = i + 1 state["k" .. i] = i state["k" .. i] = nil end`, either},
 	{"going through a full state", `for i = 1, 5000 do state["k" .. i] = i end while true do for k in pairs(state) do end end`, either},
 	{"emit of the event without end", `while true do emit(event) end`, typeMemory},

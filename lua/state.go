@@ -41,16 +41,21 @@ func newState(maxMemory int64) *state {
 }
 
 func (e *stateEntry) size() int64 {
-	n := len(e.name) + bytesStateName
-	switch v := e.value.(type) {
-	case nil:
+	if e.value == nil {
 		return 0
-	case glua.LString:
-		n += len(v)
-	case exact:
-		n += len(v)
 	}
-	return int64(n)
+	return int64(len(e.name) + bytesStateName + textLen(e.value))
+}
+
+// textLen is how long the text of a value is that a state keeps, 0 of one that is none.
+func textLen(value any) int {
+	switch v := value.(type) {
+	case glua.LString:
+		return len(v)
+	case exact:
+		return len(v)
+	}
+	return 0
 }
 
 // get returns the value of a name, nil for none.
@@ -68,7 +73,7 @@ func (s *state) set(name string, value any) error {
 	if !known && value == nil {
 		return nil
 	}
-	before := stateEntry{name: name}
+	var before stateEntry
 	if known {
 		before = s.entries[i]
 	} else {
@@ -224,7 +229,7 @@ func (w *worker) stateEntryOf(key, value glua.LValue) (string, any, error) {
 func (w *worker) assignState(L *glua.LState, key, value glua.LValue) {
 	name, v, err := w.stateEntryOf(key, value)
 	if err == nil {
-		w.charge(L, bytesStateName)
+		w.text(L, bytesStateName+len(name)+textLen(v)) // also for values that it replaces, which wait for the end
 		err = w.state.set(name, v)
 	}
 	if err != nil {
