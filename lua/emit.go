@@ -56,14 +56,14 @@ func (s *settings) apply(doc *flush.Document, own settings, ordinal int) {
 // request has it once for each document.
 const maxSetting = 512 // bytes
 
-// settingText is the value of a setting.
-func (w *worker) settingText(L *glua.LState, name string, value glua.LValue) string {
+// settingText is the value of a setting; of and name say which one it is in messages.
+func (w *worker) settingText(L *glua.LState, of string, name glua.LString, value glua.LValue) string {
 	s, ok := w.asText(value)
 	if !ok || s == "" {
-		L.RaiseError("%s must be a string that is not empty, not %s", name, describe(value, w))
+		L.RaiseError("%s%s must be a string that is not empty, not %s", of, string(name), describe(value, w))
 	}
 	if len(s) > maxSetting {
-		L.RaiseError("%s may have %d bytes, not %d", name, maxSetting, len(s))
+		L.RaiseError("%s%s may have %d bytes, not %d", of, string(name), maxSetting, len(s))
 	}
 	return s
 }
@@ -118,7 +118,7 @@ func (w *worker) readSettings(L *glua.LState, t *glua.LTable, own *settings) {
 		if field == nil {
 			L.RaiseError("emit: there is no setting %s; index, id, pipeline and routing can be set", short(key))
 		}
-		*field = w.settingText(L, "emit: "+string(name), value)
+		*field = w.settingText(L, "emit: ", name, value)
 	})
 }
 

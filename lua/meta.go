@@ -89,7 +89,7 @@ func (w *worker) assignMeta(L *glua.LState, key, value glua.LValue) {
 		*field = ""
 		return
 	}
-	*field = w.settingText(L, "meta."+string(name), value)
+	*field = w.settingText(L, "meta.", name, value)
 }
 
 // describe names a value in messages.
