@@ -166,7 +166,10 @@ func parseNumber(s string) (float64, bool) {
 	if s == "" || len(s) > maxNumeral {
 		return 0, false
 	}
-	digits := strings.TrimLeft(s, "+-")
+	digits := s
+	if s[0] == '+' || s[0] == '-' {
+		digits = s[1:]
+	}
 	if len(digits) > 2 && digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X') {
 		n, err := strconv.ParseUint(digits[2:], 16, 64)
 		if s[0] == '-' {

@@ -22,8 +22,11 @@ const (
 	// windowWork bounds what one window may cost where one instruction handles a large value: a
 	// comparison of long strings, the length of a long list. See grown.
 	windowWork = 4 << 20
-	// keptSize is how large a value is that shortens the windows of later events too.
+	// keptSize is how large a value is that shortens the windows of later events too: the script may have kept it.
 	keptSize = 64 << 10
+	// calmEvents is how many events in a row may have short windows for values that are not theirs. Making the state anew
+	// costs less than more of them.
+	calmEvents = 16
 )
 
 // closed is what Done returns once a limit is overrun.
@@ -48,6 +51,8 @@ type budget struct {
 	memory   int64         // bytes allocated since reset, never given back
 	total    int64         // bytes allocated since the state was made
 	largest  int           // of the values that one instruction may have to walk
+	loaded   int           // the largest of those that the script made while it was loaded: each state has them
+	calm     int           // events since the last one that had a value of keptSize
 	tripped  string        // type of the overrun, "" while there is none
 	message  string
 }
@@ -60,9 +65,15 @@ func (b *budget) reset(timeout time.Duration, maxMemory int64) {
 	if b.largest < keptSize {
 		b.interval, b.largest = window, 0
 	}
+	b.calm++
 	b.steps = b.interval
 	b.memory = 0
 	b.tripped, b.message = "", ""
+}
+
+// hampered reports that events have had short windows for long, for the sake of what one before them may have left.
+func (b *budget) hampered() bool {
+	return b.largest >= keptSize && b.largest > b.loaded && b.calm > calmEvents
 }
 
 // end is called by the goroutine that ran the event, when it has ended.
@@ -146,6 +157,9 @@ func (b *budget) take(n int) bool {
 
 // grown notes that a value of n bytes or elements exists, and shortens the window accordingly.
 func (b *budget) grown(n int) {
+	if n >= keptSize {
+		b.calm = 0
+	}
 	if n <= b.largest {
 		return
 	}

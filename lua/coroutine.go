@@ -1,7 +1,9 @@
 package lua
 
 import (
+	"reflect"
 	"runtime"
+	"unsafe"
 
 	glua "github.com/yuin/gopher-lua"
 )
@@ -42,6 +44,27 @@ const (
 	bytesHanded = 32 // a value, in two slices
 )
 
+// registryAt and valuesAt are where a state's registers stand, of which it has more the more values its calls hold.
+var registryAt, valuesAt = func() (uintptr, uintptr) {
+	registry, ok := reflect.TypeFor[glua.LState]().FieldByName("reg")
+	if !ok || registry.Type.Kind() != reflect.Pointer {
+		panic("lua: this version of gopher-lua keeps registers in another way; see coroutine.go")
+	}
+	values, ok := registry.Type.Elem().FieldByName("array")
+	if !ok || values.Type != reflect.TypeFor[[]glua.LValue]() {
+		panic("lua: this version of gopher-lua keeps registers in another way; see coroutine.go")
+	}
+	return registry.Offset, values.Offset
+}()
+
+const bytesRegister = 16
+
+// registers is how many registers L has room for.
+func registers(L *glua.LState) int {
+	registry := *(*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(L), registryAt))
+	return cap(*(*[]glua.LValue)(unsafe.Add(registry, valuesAt)))
+}
+
 func resumes(L *glua.LState) int {
 	n := 0
 	for ; L.Parent != nil; L = L.Parent {
@@ -67,11 +90,15 @@ func (w *worker) refusal(L, thread *glua.LState) string {
 func (w *worker) resume(L, thread *glua.LState, args []glua.LValue) ([]glua.LValue, glua.LValue) {
 	w.step(L, 4)
 	w.charge(L, bytesResume+len(args)*bytesHanded)
+	before := registers(thread)
 	_, err, values := L.Resume(thread, w.threads[thread], args...)
+	if w.budget.tripped == "" { // else the error says where
+		w.charge(L, (registers(thread)-before)*bytesRegister) // it has them for as long as anybody has it
+	}
 	if err == nil {
 		return values, nil
 	}
-	return nil, w.caught(err)
+	return nil, w.caught(L, err)
 }
 
 func arguments(L *glua.LState, from int) []glua.LValue {

@@ -52,6 +52,30 @@ func (s *settings) apply(doc *flush.Document, own settings, ordinal int) {
 	}
 }
 
+// maxSetting is how long a setting can be: what Elasticsearch takes for an id, and more than an index may have. A bulk
+// request has it once for each document.
+const maxSetting = 512 // bytes
+
+// settingText is the value of a setting; of and name say which one it is in messages.
+func (w *worker) settingText(L *glua.LState, of string, name glua.LString, value glua.LValue) string {
+	s, ok := w.asText(value)
+	if !ok || s == "" {
+		L.RaiseError("%s%s must be a string that is not empty, not %s", of, string(name), describe(value, w))
+	}
+	if len(s) > maxSetting {
+		L.RaiseError("%s%s may have %d bytes, not %d", of, string(name), maxSetting, len(s))
+	}
+	return s
+}
+
+// sizeOfIDs is at most what the ids take that apply makes for so many documents.
+func (s *settings) sizeOfIDs(documents int) int {
+	if s.id == "" {
+		return 0
+	}
+	return (documents - 1) * (len(s.id) + len("-12345"))
+}
+
 // emission is a document that emit has added, as it was at that moment.
 type emission struct {
 	source []byte
@@ -94,11 +118,7 @@ func (w *worker) readSettings(L *glua.LState, t *glua.LTable, own *settings) {
 		if field == nil {
 			L.RaiseError("emit: there is no setting %s; index, id, pipeline and routing can be set", short(key))
 		}
-		s, ok := w.asText(value)
-		if !ok || s == "" {
-			L.RaiseError("emit: %s must be a string that is not empty, not %s", string(name), describe(value, w))
-		}
-		*field = s
+		*field = w.settingText(L, "emit: ", name, value)
 	})
 }
 

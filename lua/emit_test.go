@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weirlog/weir/flush"
 )
@@ -71,5 +72,35 @@ func TestEmit_Refusals(t *testing.T) {
 	}
 	if _, err := Compile("script.lua", []byte("emit({}) function transform() end"), Options{}); err == nil || !strings.Contains(err.Error(), "emit is for transform") {
 		t.Fatalf("emit while loading: %v", err)
+	}
+}
+
+func TestSettings_AreShort(t *testing.T) {
+	for _, tc := range []struct{ script, want string }{
+		{`meta.routing = ("x"):rep(513)`, "meta.routing may have 512 bytes, not 513"},
+		{`emit(event, { id = ("x"):rep(513) })`, "emit: id may have 512 bytes, not 513"},
+		{`meta.id = ("x"):rep(512)`, ""},
+	} {
+		_, _, err := mustCompile(t, body(tc.script)).Transform(record(`{}`))
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%s: %v", tc.script, err)
+		}
+	}
+}
+
+// TestSettings_IDsArePaidFor: each document has an id of its own, made of one.
+func TestSettings_IDsArePaidFor(t *testing.T) {
+	for name, script := range map[string]string{
+		"returned": `meta.id = ("x"):rep(512) local t = {} for i = 1, 4000 do t[i] = event end return unpack(t)`,
+		"emitted":  `meta.id = ("x"):rep(512) for i = 1, 1500 do emit(event) end return nil`,
+	} {
+		s, err := Compile("script.lua", []byte("function transform(event, meta) "+script+" end"), Options{MaxMemory: 1 << 20, Timeout: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var te *flush.TransformError
+		if _, _, err := s.Transform(record(`{}`)); !errors.As(err, &te) || te.Type != typeMemory {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

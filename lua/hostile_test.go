@@ -144,3 +144,27 @@ func TestTransform_KeepsNoMore(t *testing.T) {
 		})
 	}
 }
+
+// TestTransform_CoroutinesPayForRegisters: a coroutine has room for as many values as its calls ever held.
+func TestTransform_CoroutinesPayForRegisters(t *testing.T) {
+	s, err := Compile("script.lua", []byte(body(`local values, kept = {}, {}
+		for i = 1, 7000 do values[i] = true end
+		local function hold(...) coroutine.yield() return ... end
+		while true do
+			local co = coroutine.wrap(function() return hold(unpack(values)) end)
+			co()
+			kept[#kept + 1] = co
+		end`)), Options{Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, _, err = s.Transform(record(`{}`)); err == nil || !strings.Contains(err.Error(), typeMemory) {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if allocated := int64(after.TotalAlloc - before.TotalAlloc); allocated > 3*s.opts.MaxMemory {
+		t.Errorf("%d MiB were allocated in a limit of %d", allocated>>20, s.opts.MaxMemory>>20)
+	}
+}

@@ -3,7 +3,6 @@ package lua
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -108,25 +107,4 @@ func (w *worker) logValue(L *glua.LState, v glua.LValue) slog.Value {
 		}
 	}
 	return slog.StringValue(cutText(w.stringOf(L, v), maxLogValue))
-}
-
-// cutText makes a text in UTF-8 of one that may come from an event, and says when it was cut.
-func cutText(s string, limit int) string {
-	text, whole := cutUTF8(s, limit)
-	if !whole {
-		text += "..."
-	}
-	return text
-}
-
-// cutUTF8 makes a text in UTF-8 of at most limit bytes; whole is false when that is not all of it.
-func cutUTF8(s string, limit int) (text string, whole bool) {
-	text = strings.ToValidUTF8(s[:min(len(s), limit+utf8.UTFMax)], "\uFFFD")
-	if len(text) <= limit {
-		return text, len(s) <= limit+utf8.UTFMax
-	}
-	for limit > 0 && !utf8.RuneStart(text[limit]) {
-		limit--
-	}
-	return text[:limit], false
 }

@@ -3,9 +3,12 @@ package lua
 import (
 	"errors"
 	"net/netip"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/goleak"
 
@@ -119,6 +122,57 @@ func TestTransform_UntouchedIsNotCopied(t *testing.T) {
 	}
 }
 
+// TestTransform_LetsGo: what a worker has handed out is nobody's but the caller's, however large.
+func TestTransform_LetsGo(t *testing.T) {
+	for name, script := range map[string]string{"untouched": ``, "changed": `event.x = 1`, "split": `emit(event)`} {
+		s := mustCompile(t, body(script))
+		var before, after runtime.MemStats
+		sources(t, s, `{"a":1}`)
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for range 20 {
+			sources(t, s, `{"a":"`+strings.Repeat("x", 1<<20)+`"}`)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 4<<20 {
+			t.Errorf("%s: %d KiB are kept", name, kept>>10)
+		}
+		runtime.KeepAlive(s)
+	}
+}
+
+// TestTransform_AfterALargeEvent: the numbers of one event leave no room behind that the worker keeps.
+func TestTransform_AfterALargeEvent(t *testing.T) {
+	for name, list := range map[string]string{
+		"spelled numbers": `[` + strings.Repeat("1.0,", 50_000) + `1]`,
+		"exact numbers":   `[` + numbersFrom(9007199254740993, 40_000) + `]`,
+	} {
+		s := mustCompile(t, `function transform(event) return { n = #event.list, p = event.p } end`)
+		const small = `{"p":1.0,"list":[9007199254740993]}`
+		var before, after runtime.MemStats
+		sources(t, s, small)
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		sources(t, s, `{"list":`+list+`}`)
+		sources(t, s, small)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 1<<20 {
+			t.Errorf("%s: %d KiB are kept", name, kept>>10)
+		}
+		runtime.KeepAlive(s)
+	}
+}
+
+func numbersFrom(first, n int) string {
+	var list []byte
+	for i := range n {
+		list = append(strconv.AppendInt(list, int64(first+i), 10), ',')
+	}
+	return string(list[:len(list)-1])
+}
+
 func TestTransform_Results(t *testing.T) {
 	for _, tc := range []struct {
 		name, script string
@@ -156,9 +210,9 @@ func TestTransform_Failures(t *testing.T) {
 		{"a boolean key", `return {a = {[true] = 1}}`, typeResult, "a boolean cannot be the name of a field"},
 		{"a number as field name", "\nevent[1] = 2", typeError, "script.lua:2: the name of a field must be a string, not a number (1)"},
 		{"a text as list index", `event.l.x = 2`, typeError, "script.lua:1: a list takes whole numbers from 1 as keys, not x"},
-		{"an index of nil", `return event.a.b.c`, typeError, "script.lua:1: attempt to index a non-table object(nil) with key 'c'"},
-		{"an assignment to nil", "local x\nx.a = 1", typeError, "script.lua:2: attempt to index a nil value (field 'a')"},
-		{"concatenation of nil", "local x\nlocal y = 'a' .. x", typeError, "script.lua:2: attempt to concatenate a nil value"},
+		{"an index of nil", `return event.a.b.c`, typeError, "script.lua:1: attempt to index field 'b' (a nil value)"},
+		{"an assignment to nil", "local x\nx.a = 1", typeError, "script.lua:2: attempt to index variable 'x' (a nil value)"},
+		{"concatenation of nil", "local x\nlocal y = 'a' .. x", typeError, "script.lua:2: attempt to concatenate variable 'x' (a nil value)"},
 		{"error with a text", `error("no way")`, typeError, "script.lua:1: no way"},
 		{"error with a table", `error({message = "why"})`, typeError, "why"},
 		{"meta that can only be read", `meta.offset = 1`, typeError, "script.lua:1: meta.offset can be read, not set"},
@@ -278,7 +332,7 @@ func TestCompile_Refusals(t *testing.T) {
 		{"a syntax error", "function transform(event)\n  x = = 1\nend", "script.lua:2: "},
 		{"an unfinished file", "function transform(event)\n", "script.lua: at the end: "},
 		{"a misplaced break", "function transform(event)\n break\nend", "script.lua:2: no loop to break"},
-		{"an error while it is loaded", "local x = nil\nx.y = 1\nfunction transform() end", "script.lua:2: attempt to index a nil value"},
+		{"an error while it is loaded", "local x = nil\nx.y = 1\nfunction transform() end", "script.lua:2: attempt to index variable 'x' (a nil value)"},
 		{"no transform", "function Transform(event) end", ErrNoTransform.Error()},
 		{"the hooks of the rewriter are out of reach", "local n = select('#', ...) assert(n == 0 and (...) == nil and #{...} == 0)", ErrNoTransform.Error()},
 		{"an endless load", "while true do end", "longer than its limit"},
@@ -329,4 +383,18 @@ func TestCompile_Nesting(t *testing.T) {
 	}
 	long := "x = 'a'" + strings.Repeat(" .. 'a'", 5000) + " .. #(1 .. 2) .. 'z' assert(#x == 5003)\nfunction transform() end"
 	mustCompile(t, long)
+}
+
+// TestMessages_AreText: what is cut is cut between characters, and what is no text does not reach a letter.
+func TestMessages_AreText(t *testing.T) {
+	for name, script := range map[string]string{
+		"a long text":         `error("x" .. string.rep("é", 1000))`,
+		"a long name":         `event[("x" .. string.rep("é", 50))].y = 1`,
+		"bytes that are none": `error("\255\254")`,
+	} {
+		_, _, err := mustCompile(t, body(script)).Transform(record(`{}`))
+		if err == nil || !utf8.ValidString(err.Error()) {
+			t.Errorf("%s: %q", name, err)
+		}
+	}
 }

@@ -89,11 +89,7 @@ func (w *worker) assignMeta(L *glua.LState, key, value glua.LValue) {
 		*field = ""
 		return
 	}
-	s, ok := w.asText(value)
-	if !ok || s == "" {
-		L.RaiseError("meta.%s must be a string that is not empty, not %s", string(name), describe(value, w))
-	}
-	*field = s
+	*field = w.settingText(L, "meta.", name, value)
 }
 
 // describe names a value in messages.

@@ -2,6 +2,7 @@ package lua
 
 import (
 	"math"
+	"strings"
 
 	glua "github.com/yuin/gopher-lua"
 )
@@ -127,7 +128,10 @@ func (w *worker) seriesOf(L *glua.LState, name string, labels []label) *series {
 	if len(c.known) >= maxKnownSeries || c.known == nil {
 		c.known = map[string]*series{}
 	}
-	s := &series{key: string(c.key), name: name, labels: append([]label(nil), labels...)}
+	s := &series{key: string(c.key), name: strings.Clone(name), labels: make([]label, len(labels))}
+	for i, l := range labels { // they may be pieces of large texts
+		s.labels[i] = label{strings.Clone(l.name), strings.Clone(l.value)}
+	}
 	c.known[s.key] = s
 	return s
 }

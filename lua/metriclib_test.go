@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -189,6 +190,25 @@ func TestMetric_WorkerForgetsSeries(t *testing.T) {
 	if n := len(s.w.counts.known); n > maxKnownSeries {
 		t.Errorf("the worker knows %d series", n)
 	}
+}
+
+// TestMetric_HoldsNoTexts: a label that was cut from a text is kept without the text.
+func TestMetric_HoldsNoTexts(t *testing.T) {
+	s := mustCompile(t, body(`metric.inc("m", {label = event.text:sub(1, 30)})`))
+	long := strings.Repeat("x", 1<<20)
+	var before, after runtime.MemStats
+	sources(t, s, `{"text":"`+long+`"}`)
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range 20 {
+		sources(t, s, fmt.Sprintf(`{"text":"%030d%s"}`, i, long))
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 2<<20 {
+		t.Errorf("%d KiB are kept", kept>>10)
+	}
+	runtime.KeepAlive(s)
 }
 
 // TestMetric_Concurrent: workers and versions count into the same series, and none is lost.

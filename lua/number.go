@@ -197,6 +197,7 @@ func (w *worker) openExact() {
 		L.Push(glua.LString(e))
 		return 1
 	}))
+	mt.RawSetString("__index", w.L.NewFunction(w.indexNothing))
 	mt.RawSetString("__metatable", glua.LFalse)
 	w.exactMT = mt
 }

@@ -71,9 +71,11 @@ func (r *rewriter) read(e *ast.AttrGetExpr) ast.Expr {
 	view := r.isView(e)
 	names, object := pathOf(e)
 	if !view || len(names) == 0 {
+		r.noteField(e, e)
 		e.Object, e.Key = r.expr(e.Object), r.expr(e.Key)
 		return e
 	}
+	r.noteSubject(e, names[0].(*ast.StringExpr).Value, object) // of the others readPath knows
 	return single(r.call(e, hookPath, append([]ast.Expr{single(r.expr(object))}, names...)...))
 }
 
@@ -97,10 +99,20 @@ func pathOf(e ast.Expr) (names []ast.Expr, object ast.Expr) {
 func (w *worker) readPath(L *glua.LState) int {
 	v := L.Get(1)
 	for i, top := 2, L.GetTop(); i <= top; i++ {
+		if _, ok := v.(*glua.LTable); !ok && i > 2 {
+			w.checkIndexable(L, v, L.Get(i-1))
+		}
 		v = w.field(L, v, string(L.Get(i).(glua.LString)))
 	}
 	L.Push(v)
 	return 1
+}
+
+// checkIndexable refuses to look into the value of a field that has no fields; a string has its methods.
+func (w *worker) checkIndexable(L *glua.LState, v, field glua.LValue) {
+	if v.Type() != glua.LTString {
+		L.RaiseError("attempt to index %s (a %s value)", fieldName(field.String()), kindOf(v, w))
+	}
 }
 
 // field is v.name.

@@ -13,10 +13,10 @@ func TestPaths(t *testing.T) {
 		{"a name in brackets", `return event["a"]["b"].n`, "7"},
 		{"a name that is computed", `local k = "b"; return event.a[k].c`, "deep"},
 		{"a member that is not there", `return event.nothing`, "nil"},
-		{"a member of one that is not there", `return event.nothing.x`, "attempt to index a non-table object(nil) with key 'x'"},
-		{"a member of a boolean", `return event.b.x`, "attempt to index a non-table object(boolean) with key 'x'"},
-		{"a member of a number", `return event.a.b.n.x`, "attempt to index a non-table object(number) with key 'x'"},
-		{"a member of null", `return event.none.x`, "attempt to index a non-table object(userdata) with key 'x'"},
+		{"a member of one that is not there", `return event.nothing.x`, "script.lua:1: attempt to index field 'nothing' (a nil value)"},
+		{"a member of a boolean", `return event.b.x`, "attempt to index field 'b' (a boolean value)"},
+		{"a member of a number", `return event.a.b.n.x`, "attempt to index field 'n' (a number value)"},
+		{"a member of null", `return event.none.x`, "attempt to index field 'none' (a null value)"},
 		{"a method of a string, as a field", `return event.text.upper("x")`, "X"},
 		{"a method of a string", `return event.text:upper()`, "ABC"},
 		{"a list by number", `return event.list[2].x`, "2"},
@@ -34,7 +34,7 @@ func TestPaths(t *testing.T) {
 		{"a field that is called", `event = { f = function(...) return select("#", ...) end }; return event.f(1, nil)`, "2"},
 		{"a field as the last of a table", `return #{ event.text, event.text }`, "2"},
 		{"a field that decides", `if event.b and not event.nothing then return "yes" end`, "yes"},
-		{"more names than one call takes", `return event` + strings.Repeat(".a", 40) + ` or "no"`, "attempt to index a non-table object(nil) with key 'a'"},
+		{"more names than one call takes", `return event` + strings.Repeat(".a", 40) + ` or "no"`, "attempt to index field 'a' (a nil value)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			script := "function transform(event, meta) local out = json.object(); local function f() " + tt.script + " end; out.r = tostring(f()); return out end"

@@ -27,6 +27,8 @@ type program struct {
 	line    int // where transform is defined
 	tables  map[string]tableLines
 
+	subjects subjects // for messages
+
 	compiled *compiled  // safe for concurrent use
 	log      *scriptLog // likewise
 }
@@ -55,7 +57,8 @@ func compile(name string, source []byte) (prog *program, err error) {
 		return nil, syntaxError(prog.name, err)
 	}
 	prog.tables = caseLines(chunk)
-	prog.proto, err = glua.Compile(rewrite(chunk), prog.name)
+	chunk, prog.subjects = rewrite(chunk)
+	prog.proto, err = glua.Compile(chunk, prog.name)
 	if err != nil {
 		return nil, syntaxError(prog.name, err)
 	}

@@ -61,7 +61,7 @@ func (w *worker) pcall(L *glua.LState) int {
 		return L.GetTop()
 	}
 	L.Push(glua.LFalse)
-	L.Push(w.caught(err))
+	L.Push(w.caught(L, err))
 	return 2
 }
 
@@ -80,10 +80,10 @@ func (w *worker) xpcall(L *glua.LState) int {
 	}
 	L.Push(glua.LFalse)
 	L.Push(handler)
-	L.Push(w.caught(err))
+	L.Push(w.caught(L, err))
 	if err := w.protected(L, 1); err != nil {
 		message := "error in error handling"
-		if s, ok := w.caught(err).(glua.LString); ok {
+		if s, ok := w.caught(L, err).(glua.LString); ok {
 			message += ": " + string(s)
 		}
 		L.Push(glua.LString(message))
@@ -92,15 +92,21 @@ func (w *worker) xpcall(L *glua.LState) int {
 	return 2
 }
 
-// caught is the error that a protected call gives to the script, unless it is one that ends the event.
-func (w *worker) caught(err error) glua.LValue {
+// caught is the error that a protected call gives to the script, unless it is one that ends the event. A text is paid
+// for here, whoever made it: it may quote a name as long as the script likes, and the script may keep it.
+func (w *worker) caught(L *glua.LState, err error) glua.LValue {
 	if w.budget.tripped != "" {
 		w.unwind(err)
 	}
-	if api, ok := err.(*glua.ApiError); ok && api.Object != nil {
-		return api.Object
+	api, ok := err.(*glua.ApiError)
+	if !ok || api.Object == nil {
+		return glua.LString(err.Error())
 	}
-	return glua.LString(err.Error())
+	if text, ok := api.Object.(glua.LString); ok {
+		w.text(L, len(text))
+		return glua.LString(w.prog.named(string(text)))
+	}
+	return api.Object
 }
 
 // unwind passes an overrun on as it is.

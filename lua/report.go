@@ -170,4 +170,5 @@ func settingsLine(s settings) string {
 	return strings.Join(set, ", ") + "\n"
 }
 
+// cutExample shortens a text, and says so.
 func cutExample(s string) string { return cutText(s, maxExampleBytes) }

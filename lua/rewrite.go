@@ -48,6 +48,8 @@ type rewriter struct {
 	level int // of nested statements and expressions
 	temps int
 	views map[string]bool // variables that are likely to hold an object of the event; see path.go
+
+	subjects subjects // what the messages of errors name
 }
 
 // maxLevels bounds how deep statements and expressions are nested, since the compiler goes down them on the
@@ -63,13 +65,13 @@ func (r *rewriter) enter(where ast.PositionHolder) {
 
 func (r *rewriter) leave() { r.level-- }
 
-// rewrite returns the chunk with hooks; line numbers stay.
-func rewrite(chunk []ast.Stmt) []ast.Stmt {
-	r := &rewriter{}
+// rewrite returns the chunk with hooks, and what it indexes where; line numbers stay.
+func rewrite(chunk []ast.Stmt) ([]ast.Stmt, subjects) {
+	r := &rewriter{subjects: subjects{}}
 	local := &ast.LocalAssignStmt{Names: hooks, Exprs: []ast.Expr{&ast.Comma3Expr{}}}
 	local.SetLine(1)
 	local.Exprs[0].SetLine(1)
-	return append([]ast.Stmt{local}, r.stmts(chunk)...)
+	return append([]ast.Stmt{local}, r.stmts(chunk)...), r.subjects
 }
 
 func (r *rewriter) stmts(in []ast.Stmt) []ast.Stmt {
@@ -162,6 +164,7 @@ func (r *rewriter) assign(s *ast.AssignStmt) ast.Stmt {
 	r.exprs(s.Rhs)
 	for _, l := range s.Lhs {
 		if f, ok := l.(*ast.AttrGetExpr); ok {
+			r.noteField(s, f)
 			f.Object, f.Key = r.expr(f.Object), r.expr(f.Key)
 		}
 	}
@@ -227,6 +230,7 @@ func (r *rewriter) expr(e ast.Expr) ast.Expr {
 			e.Func = r.expr(e.Func)
 		}
 		if e.Receiver != nil {
+			r.noteSubject(e, e.Method, e.Receiver)
 			e.Receiver = r.expr(e.Receiver)
 		}
 		r.exprs(e.Args)
@@ -243,6 +247,7 @@ func (r *rewriter) expr(e ast.Expr) ast.Expr {
 	case *ast.UnaryNotOpExpr:
 		e.Expr = r.expr(e.Expr)
 	case *ast.UnaryLenOpExpr:
+		r.noteSubject(e, lengthKey, e.Expr)
 		e.Expr = r.expr(e.Expr)
 	case *ast.Comma3Expr:
 		if r.depth == 0 {
@@ -321,10 +326,16 @@ func (r *rewriter) concat(e *ast.StringConcatOpExpr) ast.Expr {
 		if !ok {
 			break
 		}
-		operands = append(operands, single(r.expr(c.Lhs)))
+		operands = append(operands, c.Lhs)
 		rest = c.Rhs
 	}
-	operands = append(operands, single(r.expr(rest)))
+	operands = append(operands, rest)
+	for i, o := range operands {
+		if len(operands) <= concatPerCall { // else the calls have other numbers
+			r.noteSubject(e, concatKey+strconv.Itoa(i+1), o)
+		}
+		operands[i] = single(r.expr(o))
+	}
 	n := min(len(operands), concatPerCall)
 	call := r.call(e, hookConcat, operands[:n:n]...)
 	for n < len(operands) {

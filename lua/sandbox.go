@@ -84,6 +84,7 @@ func (w *worker) openView() {
 		L.Push(glua.LString("null"))
 		return 1
 	}))
+	nullMT.RawSetString("__index", L.NewFunction(w.indexNothing))
 	nullMT.RawSetString("__metatable", glua.LFalse)
 	w.null = &glua.LUserData{Metatable: nullMT, Env: w.live}
 }
@@ -203,11 +204,14 @@ func (w *worker) concatSlowly(L *glua.LState, n int) int {
 			op = L.GetMetaField(right, "__concat")
 		}
 		if op == glua.LNil {
-			bad := left
+			bad, at := left, i
 			if ok1 {
-				bad = right
+				bad, at = right, n // or it is what a metamethod gave
 			}
-			L.RaiseError("attempt to concatenate a %s value", kindOf(bad, w))
+			if at == n && i < n-1 {
+				at = 0
+			}
+			L.RaiseError("attempt to concatenate %s", w.operand(L, at, bad))
 		}
 		L.Push(op)
 		L.Push(left)

@@ -2,6 +2,7 @@ package lua
 
 import (
 	"fmt"
+	"strings"
 
 	glua "github.com/yuin/gopher-lua"
 )
@@ -40,16 +41,21 @@ func newState(maxMemory int64) *state {
 }
 
 func (e *stateEntry) size() int64 {
-	n := len(e.name) + bytesStateName
-	switch v := e.value.(type) {
-	case nil:
+	if e.value == nil {
 		return 0
-	case glua.LString:
-		n += len(v)
-	case exact:
-		n += len(v)
 	}
-	return int64(n)
+	return int64(len(e.name) + bytesStateName + textLen(e.value))
+}
+
+// textLen is how long the text of a value is that a state keeps, 0 of one that is none.
+func textLen(value any) int {
+	switch v := value.(type) {
+	case glua.LString:
+		return len(v)
+	case exact:
+		return len(v)
+	}
+	return 0
 }
 
 // get returns the value of a name, nil for none.
@@ -60,22 +66,28 @@ func (s *state) get(name string) any {
 	return nil
 }
 
-// set gives a name a value, for as long as the event at hand does not fail. The error is for the script.
+// set gives a name a value, for as long as the event at hand does not fail. The error is for the script. What is kept
+// is a copy: a text may be a piece of a large one, which would stay as well.
 func (s *state) set(name string, value any) error {
 	i, known := s.places[name]
 	if !known && value == nil {
 		return nil
 	}
-	now := stateEntry{name, value}
-	before := stateEntry{name: name}
+	var before stateEntry
 	if known {
 		before = s.entries[i]
+	} else {
+		before.name = strings.Clone(name)
 	}
+	now := stateEntry{before.name, value}
 	if value != nil && before.value == nil && s.live >= maxStateNames {
 		return fmt.Errorf("state holds %d names, which is its limit; assign nil to old ones", maxStateNames)
 	}
 	if size := s.bytes - before.size() + now.size(); value != nil && size > s.maxBytes && size > s.bytes {
 		return fmt.Errorf("state would hold more than %d bytes, which is its limit (transform.max_memory / %d)", s.maxBytes, stateShare)
+	}
+	if text, ok := value.(glua.LString); ok {
+		now.value = glua.LString(strings.Clone(string(text)))
 	}
 	s.undo = append(s.undo, before)
 	s.store(i, known, now)
@@ -217,7 +229,7 @@ func (w *worker) stateEntryOf(key, value glua.LValue) (string, any, error) {
 func (w *worker) assignState(L *glua.LState, key, value glua.LValue) {
 	name, v, err := w.stateEntryOf(key, value)
 	if err == nil {
-		w.charge(L, bytesStateName)
+		w.text(L, bytesStateName+len(name)+textLen(v)) // also for values that it replaces, which wait for the end
 		err = w.state.set(name, v)
 	}
 	if err != nil {
@@ -236,9 +248,13 @@ func (w *worker) stateValue(key glua.LValue) glua.LValue {
 // stateLua is the Lua value of a kept one.
 func (w *worker) stateLua(v any) glua.LValue {
 	switch v := v.(type) {
+	case glua.LString:
+		w.budget.grown(len(v)) // another state of Lua may have made it
+		return v
 	case glua.LValue:
 		return v
 	case exact:
+		w.budget.grown(len(v))
 		return w.exactNumber(string(v))
 	}
 	return glua.LNil

@@ -2,8 +2,12 @@ package lua
 
 import (
 	"fmt"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/weirlog/weir/wal"
 )
 
 func TestState_Values(t *testing.T) {
@@ -144,4 +148,28 @@ func TestState_NamesThatComeAndGo(t *testing.T) {
 	if st := s.w.state; st.live != 1 || len(st.entries) > 32 || len(st.places) > 32 || len(st.undo) != 0 {
 		t.Fatalf("%d live, %d entries, %d places, %d to undo", st.live, len(st.entries), len(st.places), len(st.undo))
 	}
+}
+
+// TestState_HoldsNoMoreThanItCounts: a piece of a text is kept without the text that it was cut from.
+func TestState_HoldsNoMoreThanItCounts(t *testing.T) {
+	s := mustCompile(t, "state = {} "+body(`state[event.text:sub(1, 30) .. meta.offset], state.text = event.text:sub(1, 30), event.text:sub(2, 40)
+		state[event.text:sub(-40)] = true`))
+	long := strings.Repeat("x", 1<<20)
+	var before, after runtime.MemStats
+	sources(t, s, `{"text":"`+long+`"}`)
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range 20 {
+		rec := record(`{"text":"` + long + strconv.Itoa(i) + `"}`)
+		rec.Offset = wal.Offset(i)
+		if _, _, err := s.Transform(rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 2<<20 {
+		t.Errorf("%d KiB are kept for %d bytes", kept>>10, s.w.state.bytes)
+	}
+	runtime.KeepAlive(s)
 }

@@ -57,6 +57,7 @@ func TestStrings_Lua51(t *testing.T) {
 		{`string.format("%d", "10")`, "10"},
 		{`1 .. "", 1.5 .. "", -0.1 .. "", 1e100 .. "", 2^53 .. ""`, "1,1.5,-0.1,1e+100,9.007199254740992e+15"},
 		{`tonumber("0x10"), tonumber(" 7 "), tonumber("1e2"), tonumber("z"), tonumber("z", 36), tonumber("-ff", 16), tonumber("")`, "16,7,100,nil,35,-255,nil"},
+		{`tonumber("+-0x10"), tonumber("--0x10"), tonumber("+0x10"), tonumber("-0x10")`, "nil,nil,16,-16"},
 		{`tostring(nil), tostring(true), type(nil), type({}), select("#", 1, nil), select(-1, 1, 2)`, "nil,true,nil,table,2,2"},
 		{`"a" .. "b" .. "c" .. 1 .. 2`, "abc12"},
 		{`(function(a) a = a .. "x" return a end)("y")`, "yx"},

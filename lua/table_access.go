@@ -4,8 +4,6 @@ import (
 	"math"
 
 	glua "github.com/yuin/gopher-lua"
-
-	"github.com/weirlog/weir/lua/stdlib"
 )
 
 // set is hookSet: t[k] = v, for every assignment to a field that a script spells.
@@ -22,7 +20,7 @@ func (w *worker) assign(L *glua.LState, object, key, value glua.LValue) {
 	for range 100 {
 		t, ok := object.(*glua.LTable)
 		if !ok {
-			L.RaiseError("attempt to index a %s value (field '%s')", kindOf(object, w), short(key))
+			w.raiseIndex(L, object, key)
 		}
 		switch t.Metatable {
 		case w.objectMT:
@@ -272,5 +270,9 @@ func kindOf(v glua.LValue, w *worker) string {
 	return v.Type().String()
 }
 
+const maxShort = 64 // bytes
+
 // short is a value's text, cut to a length fit for messages.
-func short(v glua.LValue) string { return stdlib.Excerpt(v.String()) }
+func short(v glua.LValue) string {
+	return cutText(v.String(), maxShort)
+}

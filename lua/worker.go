@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"slices"
 	"time"
 	"unsafe"
 
@@ -73,11 +72,15 @@ type worker struct {
 	encoded []byte           // the document at hand
 	arena   []byte           // documents that were handed out, and room for more
 	docs    []flush.Document // room for the documents of further events
+	pinned  int              // bytes of the documents that were handed out of the same room
 }
 
 const (
 	arenaBytes = 64 << 10
 	docsChunk  = 64
+	// docsBytes is how much the documents of one chunk may hold: as long as one of them is in use, or the chunk has
+	// room, all of them stay.
+	docsBytes = 256 << 10
 	// lifeFactor is how many times its memory limit a state may allocate before it is made anew. It
 	// bounds what a script can pile up over many events, and what gopher-lua's tables never give back.
 	lifeFactor = 4
@@ -129,6 +132,7 @@ func newWorker(prog *program, opts *Options) (*worker, error) {
 	}
 	w.clear()
 	w.budget.total, w.budget.memory, w.entries = 0, 0, 0
+	w.budget.loaded = w.budget.largest
 	return w, nil
 }
 
@@ -149,7 +153,7 @@ func (w *worker) call(fn *glua.LFunction, results int, args ...glua.LValue) erro
 		return w.failed(w.budget.tripped, w.overrunText(err))
 	}
 	if err != nil {
-		return w.failed(typeError, errorText(err))
+		return w.failed(typeError, w.prog.named(errorText(err)))
 	}
 	return nil
 }
@@ -172,12 +176,6 @@ func (w *worker) resultText(message string) string {
 func (w *worker) failed(kind, message string) *flush.TransformError {
 	return &flush.TransformError{Type: kind, Message: cut(message), Script: w.prog.version}
 }
-
-// maxMessage bounds the text of an error that a script raised.
-const maxMessage = 1024
-
-// cut makes a message of what a script raised, which may be any bytes: letters and golden events keep it as JSON.
-func cut(s string) string { return cutText(s, maxMessage) }
 
 // errorText is the text of an error without the stack.
 func errorText(err error) string {
@@ -236,7 +234,7 @@ func (w *worker) explain(err error) error {
 	if f, ok := err.(*faultError); ok {
 		return w.failed(typeResult, w.resultText(f.Error()))
 	}
-	return w.failed(typeError, errorText(err))
+	return w.failed(typeError, w.prog.named(errorText(err)))
 }
 
 // isPanic reports a Go panic below the script; the state is not to be trusted after it.
@@ -257,6 +255,9 @@ func (w *worker) results() ([]flush.Document, error) {
 	}
 	if returned+len(w.emitted) == 0 {
 		return nil, nil
+	}
+	if !w.budget.take(w.meta.sizeOfIDs(returned + len(w.emitted))) {
+		return nil, errOverrun
 	}
 	docs := w.takeDocs(returned + len(w.emitted))
 	made := 0
@@ -282,7 +283,8 @@ func (w *worker) results() ([]flush.Document, error) {
 		w.meta.apply(&docs[made], e.own, made)
 		made++
 	}
-	return unchunked(docs), nil
+	w.pin(docs)
+	return docs, nil
 }
 
 // document encodes one result.
@@ -328,24 +330,21 @@ func (w *worker) hold(doc []byte) []byte {
 
 func (w *worker) takeDocs(n int) []flush.Document {
 	if len(w.docs) < n {
-		w.docs = make([]flush.Document, max(n, docsChunk))
+		w.docs, w.pinned = make([]flush.Document, max(n, docsChunk)), 0
 	}
 	docs := w.docs[:n:n]
 	w.docs = w.docs[n:]
 	return docs
 }
 
-// unchunked takes documents out of their chunk when one of them is large: a worker keeps its chunk, and with it whatever
-// its documents refer to, until the last of it was handed out.
-func unchunked(docs []flush.Document) []flush.Document {
+// pin counts what documents hold, and gives up the chunk that they are of once that is much.
+func (w *worker) pin(docs []flush.Document) {
 	for i := range docs {
-		if len(docs[i].Source) > arenaBytes/4 {
-			own := slices.Clone(docs)
-			clear(docs)
-			return own
-		}
+		w.pinned += len(docs[i].Source)
 	}
-	return docs
+	if w.pinned > docsBytes {
+		w.docs = nil
+	}
 }
 
 // clear ends an event: its globals, coroutines and JSON are gone.
@@ -355,20 +354,12 @@ func (w *worker) clear() {
 	}
 	w.dirty = w.dirty[:0]
 	w.prints, w.lines = 0, 0
-	if len(w.emitted) > 0 {
-		clear(w.emitted)
-		w.emitted = w.emitted[:0]
+	clear(w.emitted)
+	if w.emitted = w.emitted[:0]; cap(w.emitted) > keptEntries {
+		w.emitted = nil
 	}
 	w.dropNodes()
-	if len(w.exacts) > 0 {
-		clear(w.exacts)
-	}
-	if len(w.spelled) > 0 {
-		clear(w.spelled)
-	}
-	if len(w.threads) > 0 {
-		clear(w.threads)
-	}
+	w.exacts, w.spelled, w.threads = emptied(w.exacts), emptied(w.spelled), emptied(w.threads)
 	if cap(w.encoded) > 1<<20 {
 		w.encoded = nil
 	}
@@ -377,7 +368,21 @@ func (w *worker) clear() {
 	}
 }
 
+// keptEntries is how large a map is that stays for the next event: one that was large once would take its room, and the
+// time to empty it, for good.
+const keptEntries = 1024
+
+func emptied[K comparable, V any](m map[K]V) map[K]V {
+	if len(m) > keptEntries {
+		return map[K]V{}
+	}
+	if len(m) > 0 {
+		clear(m)
+	}
+	return m
+}
+
 // worn reports that the state should be made anew.
 func (w *worker) worn() bool {
-	return w.budget.total > lifeFactor*w.opts.MaxMemory || w.entries > maxEntries || len(w.names) > maxNames
+	return w.budget.total > lifeFactor*w.opts.MaxMemory || w.entries > maxEntries || len(w.names) > maxNames || w.budget.hampered()
 }

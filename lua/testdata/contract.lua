@@ -14,5 +14,5 @@ test_cases = {
     want = '{"message":"hi","context":{"service":"billing"},"datetime":"2026-01-02T03:04:05+00:00","service":"billing","@timestamp":"2026-01-02T03:04:05+00:00"}',
     index = "logs-billing",
   },
-  { name = "an event without a context fails", event = { message = "hi" }, error = "service" },
+  { name = "an event without a context fails", event = { message = "hi" }, error = "field 'context'" },
 }
