@@ -139,3 +139,19 @@ func TestMatchers_AreUsedAgainAndNested(t *testing.T) {
 		}
 	}
 }
+
+// TestMatchers_OfRE2: patterns of re.* are not studied as if they were Lua's, and their matchers are used again too.
+func TestMatchers_OfRE2(t *testing.T) {
+	s := mustCompile(t, `function transform(event)
+		event.a, event.b = re.match(event.s, "(o.)"), re.gsub(event.s, "[a-z]+", function(w) return re.match(w, "^.") end)
+		return event
+	end`)
+	for range 3 {
+		if got := sources(t, s, `{"s":"some text, longer"}`)[0]; got != `{"s":"some text, longer","a":"om","b":"s t, l"}` {
+			t.Errorf("%s", got)
+		}
+	}
+	if len(s.w.hints) != 0 || len(s.w.matchers) == 0 {
+		t.Errorf("%d hints, %d matchers wait", len(s.w.hints), len(s.w.matchers))
+	}
+}

@@ -46,7 +46,8 @@ func (w *worker) reFind(L *glua.LState) int  { return w.reSearch(L, true) }
 
 // reSearch is re.match and re.find. The text begins at init, as it does for string.find: ^ matches there.
 func (w *worker) reSearch(L *glua.LState, find bool) int {
-	m := w.matcher(L)
+	m := w.bareMatcher(L)
+	defer m.done()
 	re := w.regex(L, 2)
 	from := max(position(L.OptInt(3, 1), len(m.src)), 1) - 1
 	from = min(from, len(m.src))
@@ -69,7 +70,8 @@ func (w *worker) reSearch(L *glua.LState, find bool) int {
 
 // reGsub is re.gsub. As RE2 has it, an empty match directly behind another match is none.
 func (w *worker) reGsub(L *glua.LState) int {
-	m := w.matcher(L)
+	m := w.bareMatcher(L)
+	defer m.done()
 	re := w.regex(L, 2)
 	L.CheckTypes(3, glua.LTNumber, glua.LTString, glua.LTTable, glua.LTFunction)
 	limit := L.OptInt(4, len(m.src)+1)
