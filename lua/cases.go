@@ -17,7 +17,7 @@ const maxCases = 10_000
 // testEvent is the event of a test, as the log would give it.
 type testEvent struct {
 	record wal.Record
-	quiet  bool // what the script prints about it is of no interest
+	quiet  bool // what the script prints and logs about it is of no interest
 }
 
 // newTestEvent is an event with what a test need not say.

@@ -82,7 +82,7 @@ func TestRunTests_Cases(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := mustCompile(t, withCases(tc.cases))
 			s.opts.Timeout = time.Millisecond
-			results, err := s.RunTests()
+			results, err := s.RunTests(t.Context())
 			if err != nil || len(results) != 1 {
 				t.Fatalf("%+v %v", results, err)
 			}
@@ -90,8 +90,8 @@ func TestRunTests_Cases(t *testing.T) {
 			if tc.want == "" && !r.Passed() || !strings.Contains(r.Message, tc.want) || tc.want != "" && r.Passed() {
 				t.Errorf("message %q, want %q", r.Message, tc.want)
 			}
-			if r.Kind != KindCase || r.Passed() != (s.SelfTest() == nil) {
-				t.Errorf("%+v, self test %v", r, s.SelfTest())
+			if r.Kind != KindCase || r.Passed() != (s.SelfTest(t.Context()) == nil) {
+				t.Errorf("%+v, self test %v", r, s.SelfTest(t.Context()))
 			}
 		})
 	}
@@ -110,7 +110,7 @@ test_elsewhere = (function() return { { name = 7, event = {}, index = false } } 
 test_number = 5
 function test_last() error("told you") end
 `)
-	results, err := s.RunTests()
+	results, err := s.RunTests(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,14 +144,14 @@ func TestRunTests_AfterAnOverrun(t *testing.T) {
   { event = { loop = 1 }, error = "timeout" },
   { event = { a = json.array() }, want = '{"a":[],"seen":true,"from":"default nil 2000-01-01T00:00:00Z 1"}' },`))
 	s.opts.Timeout = time.Millisecond
-	if err := s.SelfTest(); err != nil {
+	if err := s.SelfTest(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestRunTests_ShowsWhatDiffers(t *testing.T) {
 	s := mustCompile(t, withCases(`{ event = '{"z":1.0,"a":"\\u0041"}', want = { a = "A", z = 1, from = "x", seen = true } }`))
-	results, err := s.RunTests()
+	results, err := s.RunTests(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestRunTests_ShowsWhatDiffers(t *testing.T) {
 
 func TestSelfTest_ManyFailures_NamesTheFirst(t *testing.T) {
 	s := mustCompile(t, withCases(strings.Repeat(`{ event = {}, dropped = true },`, 40)))
-	err := s.SelfTest()
+	err := s.SelfTest(t.Context())
 	if !errors.Is(err, ErrTestsFailed) || strings.Count(err.Error(), "was not dropped") != maxNamedFailures || !strings.Contains(err.Error(), "and 35 more") {
 		t.Error(err)
 	}
@@ -175,7 +175,7 @@ func TestSelfTest_ManyFailures_NamesTheFirst(t *testing.T) {
 func TestRunTests_TakeTooLong(t *testing.T) {
 	s := mustCompile(t, withCases(`{ event = {}, want = {} }, { event = {}, want = {} }`))
 	s.testTime = -1
-	if _, err := s.RunTests(); err == nil || !strings.Contains(err.Error(), "2 of 2 were not run") {
+	if _, err := s.RunTests(t.Context()); err == nil || !strings.Contains(err.Error(), "2 of 2 were not run") {
 		t.Error(err)
 	}
 }
@@ -191,7 +191,7 @@ function test_one() transform({}) assert(count == 1) end
 test_two = { { event = {}, want = {} }, { event = {}, want = {} } }
 function test_three() assert(count == nil) end
 `)
-	if err := s.SelfTest(); err != nil {
+	if err := s.SelfTest(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if got := sources(t, s, `{}`); got[0] != `{}` {
@@ -208,11 +208,11 @@ func TestDocs_Testing(t *testing.T) {
 	script, _ := luaBlocks(section(string(manual), "## The contract"))
 	_, tests := luaBlocks(section(string(manual), "## Testing"))
 	s := mustCompile(t, script+tests)
-	results, err := s.RunTests()
+	results, err := s.RunTests(t.Context())
 	if err != nil || len(results) != 4 {
 		t.Fatalf("%+v %v", results, err)
 	}
-	if err := s.SelfTest(); err != nil {
+	if err := s.SelfTest(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
@@ -268,7 +268,7 @@ test_state = {
 function test_function() transform({}) assert(state.seen == 1) end
 `)
 	s.opts.Timeout = time.Millisecond
-	if err := s.SelfTest(); err != nil {
+	if err := s.SelfTest(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if got := sources(t, s, `{}`); got[0] != `{"seen":1}` {

@@ -161,7 +161,7 @@ func firstDifference(got, want string) string {
 // passTests runs the script's own tests and says how many there are.
 func passTests(t *testing.T, s *Script) int {
 	t.Helper()
-	results, err := s.RunTests()
+	results, err := s.RunTests(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ end
 			if err != nil {
 				t.Fatal(err)
 			}
-			results, err := s.RunTests()
+			results, err := s.RunTests(t.Context())
 			if err != nil || len(results) != 1 || results[0].Kind != KindGolden {
 				t.Fatalf("%+v %v", results, err)
 			}
@@ -174,8 +174,8 @@ func TestTransformer_GoldenEvents(t *testing.T) {
 func TestCompile_ReadsNoFile(t *testing.T) {
 	path := goldenScript(t, body(""), "broken")
 	s, err := Compile(path, []byte(body("")), Options{})
-	if err != nil || s.SelfTest() != nil {
-		t.Error(err, s.SelfTest())
+	if err != nil || s.SelfTest(t.Context()) != nil {
+		t.Error(err, s.SelfTest(t.Context()))
 	}
 	if _, err := ReadGolden(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)

@@ -210,8 +210,26 @@ func TestLog_SelfTestIsQuiet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.RunTests(); err != nil || !strings.Contains(out.String(), "text=line") {
+	if _, err := s.RunTests(t.Context()); err != nil || !strings.Contains(out.String(), "text=line") {
 		t.Errorf("whoever runs tests by hand sees their lines: %v, %s", err, out.String())
+	}
+}
+
+// TestLog_GoldenEventsAreQuiet, also where somebody runs the tests by hand: there may be thousands.
+func TestLog_GoldenEventsAreQuiet(t *testing.T) {
+	var out bytes.Buffer
+	script := body(`print("printed") for i = 1, 100 do log.warn("line") end`)
+	s, err := Load(goldenScript(t, script, `{"event":{"a":1},"want":{"documents":[{"source":{"a":1}}]}}`),
+		Options{Logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if results, err := s.RunTests(t.Context()); err != nil || len(results) != 1 || !results[0].Passed() || out.Len() > 0 {
+		t.Errorf("%v %v, logged: %s", results, err, out.String())
+	}
+	sources(t, s, `{}`)
+	if strings.Contains(out.String(), "left_out") || !strings.Contains(out.String(), "printed") {
+		t.Errorf("the event behind them: %s", out.String())
 	}
 }
 

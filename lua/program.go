@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -141,8 +142,8 @@ func parseScript(name string, source []byte) ([]ast.Stmt, error) {
 }
 
 // Check says what is wrong with the script file path, its own tests included; nil when it would be
-// accepted.
-func Check(path string, opts Options) error {
+// accepted. It ends between two tests when ctx does.
+func Check(ctx context.Context, path string, opts Options) error {
 	source, err := readScriptFile(path)
 	if err != nil {
 		return err
@@ -151,7 +152,7 @@ func Check(path string, opts Options) error {
 	if err != nil {
 		return err
 	}
-	return s.SelfTest()
+	return s.SelfTest(ctx)
 }
 
 // Version names the script.

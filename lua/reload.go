@@ -93,7 +93,7 @@ func (t *Transformer) load(ctx context.Context, by asking) (*Report, error) {
 	}
 	script, err := compileFile(t.opts.Script, source, t.opts)
 	if err == nil {
-		err = script.selfTest(ctx)
+		err = script.SelfTest(ctx)
 	}
 	if err != nil {
 		return nil, err

@@ -65,11 +65,9 @@ type scriptTest struct {
 // RunTests runs the script's own tests: functions and tables of cases in the order in which the script
 // defines them, then the golden events that stand beside it, where it was loaded from a file. A function
 // fails when it raises an error, as assert does, or overruns ten times the limits of an event; cases and
-// golden events have the limits of an event. The error is about running the tests at all.
-func (s *Script) RunTests() ([]TestResult, error) { return s.runTests(context.Background()) }
-
-// runTests ends between two tests when ctx does.
-func (s *Script) runTests(ctx context.Context) ([]TestResult, error) {
+// golden events have the limits of an event. The error is about running the tests at all; it is ctx's when ctx
+// ends, between two tests.
+func (s *Script) RunTests(ctx context.Context) ([]TestResult, error) {
 	tests := s.tests()
 	results := make([]TestResult, 0, len(tests))
 	begin, kept := time.Now(), 0
@@ -161,7 +159,7 @@ func (s *Script) renew() error {
 func (s *Script) transformed(e *testEvent) (docs []flush.Document, failure *flush.TransformError, err error) {
 	s.fresh()
 	if e.quiet {
-		s.w.prints = maxPrints
+		defer s.silence()()
 	}
 	docs, _, err = s.Transform(&e.record)
 	if errors.As(err, &failure) {
@@ -170,16 +168,18 @@ func (s *Script) transformed(e *testEvent) (docs []flush.Document, failure *flus
 	return docs, nil, err
 }
 
-// SelfTest is RunTests with one error for all that failed; it names the first failures. What the script logs meanwhile
-// is about events that never were, and not written.
-func (s *Script) SelfTest() error { return s.selfTest(context.Background()) }
-
-// selfTest is SelfTest that ends when ctx does.
-func (s *Script) selfTest(ctx context.Context) error {
+// silence keeps what the script prints and logs to itself until restore is called.
+func (s *Script) silence() (restore func()) {
 	logger := s.opts.Logger
 	s.opts.Logger = slog.New(slog.DiscardHandler)
-	defer func() { s.opts.Logger = logger }()
-	results, err := s.runTests(ctx)
+	return func() { s.opts.Logger = logger }
+}
+
+// SelfTest is RunTests with one error for all that failed; it names the first failures. What the script logs meanwhile
+// is about events that never were, and not written.
+func (s *Script) SelfTest(ctx context.Context) error {
+	defer s.silence()()
+	results, err := s.RunTests(ctx)
 	if err != nil {
 		return fmt.Errorf("run tests of %s: %w", s.prog.name, err)
 	}

@@ -36,7 +36,7 @@ func TestReload_WhatIsNoScript(t *testing.T) {
 			if err := tr.Reload(t.Context(), true); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("reload: %v, want %q", err, tc.want)
 			}
-			if err := Check(path, Options{}); err == nil || !strings.Contains(err.Error(), tc.want) {
+			if err := Check(t.Context(), path, Options{}); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("check: %v, want %q", err, tc.want)
 			}
 			if got := once(t, tr); got != `{"v":1}` {

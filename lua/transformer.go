@@ -67,7 +67,7 @@ func New(opts Options) (*Transformer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := script.SelfTest(); err != nil {
+	if err := script.SelfTest(context.Background()); err != nil {
 		return nil, err
 	}
 	t.findings = findings(script.prog.name, source)

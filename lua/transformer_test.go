@@ -70,7 +70,7 @@ func TestNew_Refusals(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("New: %v, want %q", err, tc.want)
 			}
-			if err := Check(path, Options{}); err == nil || !strings.Contains(err.Error(), tc.want) {
+			if err := Check(t.Context(), path, Options{}); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("Check: %v, want %q", err, tc.want)
 			}
 		})

@@ -170,7 +170,7 @@ func (a *admin) replayLetters(w http.ResponseWriter, r *http.Request) error {
 	}
 	var patch flush.Transformer
 	if req.Patch != "" {
-		if patch, err = a.compilePatch(req.PatchName, req.Patch); err != nil {
+		if patch, err = a.compilePatch(r.Context(), req.PatchName, req.Patch); err != nil {
 			return err
 		}
 	}

@@ -29,7 +29,7 @@ func (p patchScript) Transform(ctx context.Context, rec *wal.Record) ([]flush.Do
 }
 
 // compilePatch compiles and tests a patch in the limits of the configured transform. Its errors name the line.
-func (a *admin) compilePatch(name, source string) (flush.Transformer, error) {
+func (a *admin) compilePatch(ctx context.Context, name, source string) (flush.Transformer, error) {
 	refuse := func(format string, args ...any) error {
 		return apiErrorf(http.StatusBadRequest, "bad_patch", "the patch is refused: "+format, args...)
 	}
@@ -45,7 +45,7 @@ func (a *admin) compilePatch(name, source string) (flush.Transformer, error) {
 	if err != nil {
 		return nil, refuse("%s", err)
 	}
-	if err := script.SelfTest(); err != nil {
+	if err := script.SelfTest(ctx); err != nil {
 		return nil, refuse("%s", err)
 	}
 	return patchScript{script}, nil

@@ -84,7 +84,7 @@ func (c *checker) add(subject string, r result, format string, args ...any) {
 func (c *checker) run(ctx context.Context, src configSources) {
 	c.cfg, c.faults = layerConfig(src)
 	c.configuration(src.File)
-	c.transforms()
+	c.transforms(ctx)
 	c.destinations(ctx)
 	c.dataDirectory(ctx)
 }
@@ -110,7 +110,7 @@ func (c *checker) configuration(file string) {
 }
 
 // transforms compiles each script, once for each set of limits, and runs its own tests.
-func (c *checker) transforms() {
+func (c *checker) transforms(ctx context.Context) {
 	if c.faulty("transform") || c.faulty("streams") {
 		c.add("transform", resultSkipped, "the configuration is not valid")
 		return
@@ -119,7 +119,7 @@ func (c *checker) transforms() {
 	for i, key := range keys {
 		opts, stream := key.limits(), c.cfg.scriptStreams(key)[0]
 		opts.Logger = slog.New(slog.DiscardHandler)
-		if err := lua.Check(key.path, opts); err != nil {
+		if err := lua.Check(ctx, key.path, opts); err != nil {
 			c.add("transform", resultFailed, "%s: %s (stream %s)", c.scriptOrigin(stream), err, stream)
 		} else {
 			c.add("transform", resultOK, "%s compiles and passes its tests", c.cfg.scriptName(key))

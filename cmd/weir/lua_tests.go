@@ -121,15 +121,15 @@ func (r *scriptReport) failed() int {
 func (t *luaTests) run(ctx context.Context, opts lua.Options, scripts []string) error {
 	var reports []scriptReport
 	for _, path := range scripts {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
 		begin := time.Now()
 		report := scriptReport{script: path}
 		script, err := lua.Load(path, opts)
 		if report.err = err; err == nil {
 			report.version = script.Version()
-			report.results, report.err = script.RunTests()
+			report.results, report.err = script.RunTests(ctx)
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
 		}
 		report.took = time.Since(begin)
 		reports = append(reports, report)
