@@ -1,11 +1,8 @@
 package lua
 
 import (
-	"encoding/json"
 	"syscall"
 	"testing"
-
-	glua "github.com/yuin/gopher-lua"
 )
 
 // contractScript is the example of the contract.
@@ -82,35 +79,6 @@ func BenchmarkLibrary(b *testing.B) {
 	}
 }
 
-// BenchmarkPlainWay is what weir does not do: decode everything into tables, run the script on an
-// unbounded state, encode everything.
-func BenchmarkPlainWay(b *testing.B) {
-	L := glua.NewState()
-	defer L.Close()
-	if err := L.DoString(contractScript); err != nil {
-		b.Fatal(err)
-	}
-	fn, payload := L.GetGlobal("transform"), []byte(monolog)
-	b.ReportAllocs()
-	cpu := processTime()
-	for b.Loop() {
-		var v map[string]any
-		if err := json.Unmarshal(payload, &v); err != nil {
-			b.Fatal(err)
-		}
-		L.Push(fn)
-		L.Push(plainTable(L, v))
-		L.Push(L.NewTable())
-		L.Call(2, 1)
-		out, err := json.Marshal(plainGo(L.Get(-1)))
-		if err != nil || len(out) == 0 {
-			b.Fatal(err)
-		}
-		L.Pop(1)
-	}
-	report(b, processTime()-cpu)
-}
-
 // processTime is the processor time of the process, garbage collection included.
 func processTime() float64 {
 	var u syscall.Rusage
@@ -123,51 +91,4 @@ func processTime() float64 {
 // report gives events a second of one core, also where other processes share it.
 func report(b *testing.B, cpu float64) {
 	b.ReportMetric(float64(b.N)/cpu, "events/core-s")
-}
-
-func plainTable(L *glua.LState, v any) glua.LValue {
-	switch v := v.(type) {
-	case map[string]any:
-		t := L.CreateTable(0, len(v))
-		for k, x := range v {
-			t.RawSetString(k, plainTable(L, x))
-		}
-		return t
-	case []any:
-		t := L.CreateTable(len(v), 0)
-		for i, x := range v {
-			t.RawSetInt(i+1, plainTable(L, x))
-		}
-		return t
-	case string:
-		return glua.LString(v)
-	case float64:
-		return glua.LNumber(v)
-	case bool:
-		return glua.LBool(v)
-	}
-	return glua.LNil
-}
-
-func plainGo(v glua.LValue) any {
-	switch v := v.(type) {
-	case *glua.LTable:
-		if n := v.Len(); n > 0 {
-			list := make([]any, n)
-			for i := range list {
-				list[i] = plainGo(v.RawGetInt(i + 1))
-			}
-			return list
-		}
-		m := map[string]any{}
-		v.ForEach(func(k, x glua.LValue) { m[k.String()] = plainGo(x) })
-		return m
-	case glua.LString:
-		return string(v)
-	case glua.LNumber:
-		return float64(v)
-	case glua.LBool:
-		return bool(v)
-	}
-	return nil
 }

@@ -90,7 +90,7 @@ func (s *scriptView) InForce() lua.VersionCount {
 	return lua.VersionCount{Version: s.Version}
 }
 
-// Tells of a script in one line.
+// Line tells of a script in one line.
 func (s *scriptView) Line(now time.Time) string {
 	counts := s.InForce()
 	text := fmt.Sprintf("%s %s, in force for %s: %s, %s failed", s.Name, s.Version, humanDuration(max(0, now.Sub(s.InForceSince)).Truncate(time.Second)),

@@ -81,7 +81,7 @@ Exit code 1 when the script failed on an event, or a line is no event.`, lua.Usa
 		if err != nil {
 			return err
 		}
-		return r.prepare(cmd.Context(), cfg, args)
+		return r.open(cmd.Context(), cfg, args)
 	}
 	return cmd
 }
@@ -103,8 +103,8 @@ type luaRun struct {
 	wrote   int
 }
 
-// prepare loads the script, opens the input, and runs the one over the other.
-func (r *luaRun) prepare(ctx context.Context, cfg *Config, args []string) error {
+// open loads the script, opens the input, and runs the one over the other.
+func (r *luaRun) open(ctx context.Context, cfg *Config, args []string) error {
 	opts, err := luaOptions(r.a, cfg, r.stream)
 	if err != nil {
 		return err
