@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirlog/weir/flush"
 	"github.com/weirlog/weir/flush/rawjson"
+	"github.com/weirlog/weir/lua/stdlib"
 )
 
 // expectation is what a case wants to become of its event.
@@ -222,12 +223,8 @@ func sourceLines(docs []flush.Document) string {
 	return strings.Join(parts, "\n")
 }
 
-// excerpt shows the begin of JSON text in messages.
+// excerpt shows the beginning of JSON text in messages.
 func excerpt(raw []byte) string {
-	const most = 80
-	raw = rawjson.Trim(raw)
-	if len(raw) <= most {
-		return string(raw)
-	}
-	return strings.ToValidUTF8(string(raw[:most]), "") + "..."
+	const most = 80 // bytes
+	return stdlib.Shorten(string(rawjson.Trim(raw)), most)
 }

@@ -78,16 +78,16 @@ func (w *worker) definitions(L *glua.LState, t *glua.LTable) []definition {
 		L.ArgError(3, "definitions are a table of the script, not an object of the event")
 	}
 	var own []definition
-	for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
+	w.eachField(L, t, func(k, v glua.LValue) {
 		name, ok1 := k.(glua.LString)
 		pattern, ok2 := w.asText(v)
 		if !ok1 || !ok2 || len(own) == maxDefinitions {
 			L.ArgError(3, "definitions are at most "+strconv.Itoa(maxDefinitions)+" patterns by name")
 		}
 		w.charge(L, 2*bytesHashField)
-		w.step(L, 2)
+		w.step(L, 1)
 		own = append(own, definition{string(name), pattern})
-	}
+	})
 	slices.SortFunc(own, func(a, b definition) int { return strings.Compare(a.name, b.name) })
 	return own
 }

@@ -98,10 +98,7 @@ func (w *worker) jsonObject(L *glua.LState) int {
 			L.Push(t)
 			return 1
 		}
-		for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
-			w.step(L, 1)
-			w.assignMember(L, n.table, k, v)
-		}
+		w.eachField(L, t, func(k, v glua.LValue) { w.assignMember(L, n.table, k, v) })
 	}
 	L.Push(n.table)
 	return 1

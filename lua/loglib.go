@@ -4,10 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"sync/atomic"
-	"unicode/utf8"
 
 	glua "github.com/yuin/gopher-lua"
 	"golang.org/x/time/rate"
+
+	"github.com/weirlog/weir/lua/stdlib"
 )
 
 const (
@@ -56,7 +57,7 @@ func (w *worker) log(L *glua.LState, level slog.Level) int {
 	if rec := w.meta.rec; rec != nil {
 		attrs = append(attrs, slog.String("stream", rec.Stream), slog.Uint64("offset", uint64(rec.Offset)))
 	}
-	attrs = append(attrs, slog.String("text", cutText(text, maxLogText)))
+	attrs = append(attrs, slog.String("text", stdlib.Shorten(text, maxLogText)))
 	if L.Get(2) != glua.LNil {
 		// In a group of their own: a script's field named level or component is not weir's.
 		attrs = append(attrs, slog.Attr{Key: "fields", Value: slog.GroupValue(w.logFields(L, L.Get(2).(*glua.LTable))...)})
@@ -79,7 +80,7 @@ func (w *worker) logFields(L *glua.LState, t *glua.LTable) []slog.Attr {
 		if !ok {
 			L.RaiseError("the names of a line's fields must be strings, not a %s", kindOf(key, w))
 		}
-		fields = append(fields, slog.Attr{Key: cutText(name, maxLogFieldName), Value: w.logValue(L, value)})
+		fields = append(fields, slog.Attr{Key: stdlib.Shorten(name, maxLogFieldName), Value: w.logValue(L, value)})
 	})
 	return fields
 }
@@ -103,8 +104,8 @@ func (w *worker) logValue(L *glua.LState, v glua.LValue) slog.Value {
 		w.scratch = out
 		if err == nil {
 			w.charge(L, len(out))
-			return slog.StringValue(cutText(string(out[:min(len(out), maxLogValue+utf8.UTFMax)]), maxLogValue))
+			return slog.StringValue(stdlib.Shorten(string(out), maxLogValue))
 		}
 	}
-	return slog.StringValue(cutText(w.stringOf(L, v), maxLogValue))
+	return slog.StringValue(stdlib.Shorten(w.stringOf(L, v), maxLogValue))
 }

@@ -25,18 +25,8 @@ func (m *meta) begin(rec *wal.Record) {
 }
 
 func (w *worker) openMeta() {
-	mt := w.L.NewTable()
-	mt.RawSetString("__index", w.L.NewFunction(func(L *glua.LState) int {
-		L.Push(w.metaValue(L.Get(2)))
-		return 1
-	}))
-	mt.RawSetString("__newindex", w.L.NewFunction(func(L *glua.LState) int {
-		w.assignMeta(L, L.Get(2), L.Get(3))
-		return 0
-	}))
-	mt.RawSetString("__metatable", glua.LFalse)
-	w.metaMT = mt
-	w.metaTable = w.newTable(mt)
+	w.metaMT = w.accessors(w.metaValue, w.assignMeta)
+	w.metaTable = w.newTable(w.metaMT)
 }
 
 func (w *worker) metaValue(key glua.LValue) glua.LValue {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	glua "github.com/yuin/gopher-lua"
+
+	"github.com/weirlog/weir/lua/stdlib"
 )
 
 const (
@@ -90,7 +92,7 @@ func (w *worker) metricLabels(L *glua.LState, t *glua.LTable, room []label) []la
 		if !ok && value != glua.LValue(w.null) {
 			L.RaiseError("metric.inc: label %s must be a text, a number or a boolean, not a %s", short(key), kindOf(value, w))
 		}
-		if text, _ = cutUTF8(text, maxLabelValue); text == "" {
+		if text, _ = stdlib.Cut(text, maxLabelValue); text == "" {
 			return
 		}
 		if len(room) == maxMetricLabels {
@@ -165,7 +167,7 @@ func checkMetricName(L *glua.LState, name string) {
 	if !validMetricName(name) {
 		L.ArgError(1, "the name of a metric has lower-case letters, digits and _, a letter first, and at most 64 bytes; weir puts weir_script_ before it and _total behind it")
 	}
-	if len(name) >= len("_total") && name[len(name)-len("_total"):] == "_total" {
+	if strings.HasSuffix(name, "_total") {
 		L.ArgError(1, "leave _total out: weir puts it behind the name")
 	}
 }

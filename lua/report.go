@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirlog/weir/lua/stdlib"
 	"github.com/weirlog/weir/wal"
 )
 
@@ -170,5 +171,4 @@ func settingsLine(s settings) string {
 	return strings.Join(set, ", ") + "\n"
 }
 
-// cutExample shortens a text, and says so.
-func cutExample(s string) string { return cutText(s, maxExampleBytes) }
+func cutExample(s string) string { return stdlib.Shorten(s, maxExampleBytes) }

@@ -71,6 +71,21 @@ func (w *worker) library(name string, functions map[string]glua.LGFunction, valu
 	return lib
 }
 
+// accessors makes the metatable of an empty table whose fields are kept elsewhere.
+func (w *worker) accessors(get func(key glua.LValue) glua.LValue, set func(L *glua.LState, key, value glua.LValue)) *glua.LTable {
+	mt := w.L.NewTable()
+	mt.RawSetString("__index", w.L.NewFunction(func(L *glua.LState) int {
+		L.Push(get(L.Get(2)))
+		return 1
+	}))
+	mt.RawSetString("__newindex", w.L.NewFunction(func(L *glua.LState) int {
+		set(L, L.Get(2), L.Get(3))
+		return 0
+	}))
+	mt.RawSetString("__metatable", glua.LFalse)
+	return mt
+}
+
 // openView makes the metatables of tables that came from JSON.
 func (w *worker) openView() {
 	L := w.L

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -213,24 +212,6 @@ func (h countingHandler) Handle(_ context.Context, r slog.Record) error {
 }
 func (h countingHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h countingHandler) WithGroup(string) slog.Handler      { return h }
-
-// TestCutText: what is cut stays text, also where a character is cut that is several bytes long.
-func TestCutText(t *testing.T) {
-	for _, tc := range []struct{ name, text, want string }{
-		{"short enough", "abcdé", "abcdé"}, {"empty", "", ""}, {"longer", "abcdefgh", "abcdef..."},
-		{"in the middle of a character", "abcd😀😀", "abcd..."}, {"bytes that are no text", "\x80\x80\x80\x80\x80\x80\x80", "\uFFFD"},
-	} {
-		if got := cutText(tc.text, 6); got != tc.want {
-			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
-		}
-	}
-	tr, _ := open(t, `function transform(event, meta) error(string.rep("\240\159\152\128", 1000), 0) end`, Options{Logger: quietLogger()})
-	_, err := tr.Transform(t.Context(), record(`{}`))
-	var te *flush.TransformError
-	if !errors.As(err, &te) || !utf8.ValidString(te.Message) || len(te.Message) < maxMessage {
-		t.Errorf("%q", err)
-	}
-}
 
 // TestShadow_SameDice: a script that throws them makes the same of an event in both versions.
 func TestShadow_SameDice(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"math"
 
 	glua "github.com/yuin/gopher-lua"
+
+	"github.com/weirlog/weir/lua/stdlib"
 )
 
 // set is hookSet: t[k] = v, for every assignment to a field that a script spells.
@@ -189,6 +191,27 @@ func (w *worker) nextMember(L *glua.LState, n *node, key glua.LValue) int {
 	return 1
 }
 
+// eachField visits the fields of an ordinary table or of an object of the event, each name once: of one that the text
+// has twice the last one counts.
+func (w *worker) eachField(L *glua.LState, t *glua.LTable, visit func(key, value glua.LValue)) {
+	if t.Metatable != w.objectMT {
+		for k, v := t.Next(glua.LNil); k != glua.LNil; k, v = t.Next(k) {
+			w.step(L, 1)
+			visit(k, v)
+		}
+		return
+	}
+	n := w.open(L, t)
+	for i := range n.members {
+		w.step(L, 1)
+		name := n.key(&n.members[i])
+		if n.members[i].state == deleted || n.find(name) != i {
+			continue
+		}
+		visit(glua.LString(name), w.valueOf(L, n, i))
+	}
+}
+
 func (w *worker) pairs(L *glua.LState) int {
 	t := L.CheckTable(1)
 	L.Push(w.nextFn)
@@ -270,9 +293,7 @@ func kindOf(v glua.LValue, w *worker) string {
 	return v.Type().String()
 }
 
-const maxShort = 64 // bytes
-
 // short is a value's text, cut to a length fit for messages.
 func short(v glua.LValue) string {
-	return cutText(v.String(), maxShort)
+	return stdlib.Excerpt(v.String())
 }
