@@ -29,6 +29,9 @@ func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool)
 		return round, nil, fmt.Errorf("make a directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if t.measure != nil {
+		return t.measure(ctx, l, dir, c)
+	}
 	s, err := t.start(ctx, l, dir, c)
 	if err != nil {
 		return round, nil, fmt.Errorf("start: %w", err)
@@ -121,7 +124,7 @@ func (s *server) check(ctx context.Context, r *load.Result) (end time.Time, prob
 // figures are what the load itself tells.
 func figures(r *load.Result, s *server, end time.Time) report.Round {
 	millis := func(p float64) float64 { return r.Percentile(p).Seconds() * 1e3 }
-	round := report.Round{Rate: r.Rate(), Acked: r.Acked, P50: millis(50), P99: millis(99), P999: millis(99.9)}
+	round := report.Round{Rate: r.Rate(), Acked: r.Acked, P50: millis(50), P99: millis(99), P999: millis(99.9), P9999: millis(99.99)}
 	if s.delivers {
 		round.Delivered = float64(r.Acked) / end.Sub(r.Begun).Seconds()
 	}

@@ -22,6 +22,7 @@ type benchCase struct {
 	events      int // of each request
 	eventBytes  int
 	idle        bool // connections send one request each, few of them at a time, and stay open
+	full        bool // left out of a quick run
 	targets     []target
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/weirlog/weir/bench/report"
 )
 
 // target is a server that can be measured.
@@ -15,6 +17,9 @@ type target struct {
 	name  string // in the report
 	start func(ctx context.Context, l *lab, dir string, c *benchCase) (*server, error)
 	setup *weirSetup // of a target that is weir
+
+	// measure makes a round of its own instead of putting the case's load on what start starts.
+	measure func(ctx context.Context, l *lab, dir string, c *benchCase) (round report.Round, problems []string, err error)
 }
 
 var (

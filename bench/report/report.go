@@ -48,11 +48,24 @@ type Round struct {
 	P50          float64 `json:"p50_ms"`
 	P99          float64 `json:"p99_ms"`
 	P999         float64 `json:"p999_ms"`
-	CPU          float64 `json:"cpu_seconds_per_million"` // of the target, delivery included
+	P9999        float64 `json:"p9999_ms,omitempty"`
+	Offered      float64 `json:"offered_per_second,omitempty"` // of an open loop, whose latencies count from when a request was due; 0: a closed loop
+	CPU          float64 `json:"cpu_seconds_per_million"`      // of the target, delivery included
 	GeneratorCPU float64 `json:"generator_cpu_seconds_per_million"`
 	// ServerCPU is of the Elasticsearch that was delivered into; 0 where it was not looked at.
 	ServerCPU     float64 `json:"server_cpu_seconds_per_million,omitempty"`
 	PeakMegabytes float64 `json:"peak_megabytes"` // VmHWM; 1 MB is 10^6 bytes
+
+	// What was checked against the sink, by the events' own marks.
+	Lost    int64 `json:"lost_events,omitempty"`    // acknowledged and not arrived
+	Doubled int64 `json:"doubled_events,omitempty"` // arrived more than once
+
+	// Of backlogs, restarts and commands that work on many events; 0 where there are none.
+	BacklogMegabytes float64 `json:"backlog_megabytes,omitempty"`  // of the log when the measurement began
+	FirstAck         float64 `json:"first_ack_ms,omitempty"`       // from the start of the process
+	FirstDelivery    float64 `json:"first_delivery_ms,omitempty"`  // the same
+	Drained          float64 `json:"drained_per_second,omitempty"` // of the backlog
+	Handled          float64 `json:"handled_per_second,omitempty"` // letters or documents that a command went through
 
 	// Of transforms in memory; 0 for loads.
 	CoreRate        float64 `json:"events_per_core_second,omitempty"` // of processor time, garbage collection included
