@@ -368,9 +368,9 @@ func TestRun_Weir(t *testing.T) {
 	jsonFile, markdown := filepath.Join(dir, "report.json"), filepath.Join(dir, "report.md")
 	t.Setenv("WEIR_BENCH_TEST_CHILD", "1") // for the children
 	var out bytes.Buffer
-	err := run(t.Context(), options{scenarios: []string{"all"}, seconds: 0.05, rounds: 1, dir: dir, json: jsonFile, markdown: markdown,
-		out: &out, progress: testWriter{t}})
-	if err != nil {
+	o := options{scenarios: []string{"all"}, seconds: 0.05, rounds: 1, longestRound: 3 * time.Second, dir: dir, json: jsonFile, markdown: markdown,
+		out: &out, progress: testWriter{t}}
+	if err := run(t.Context(), o); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	text, err := os.ReadFile(jsonFile)
@@ -398,14 +398,14 @@ func TestRun_Weir(t *testing.T) {
 		}
 	}
 	want := 0
-	for _, s := range scenarios {
-		for _, c := range s.cases {
+	for i := range scenarios {
+		for _, c := range o.cases(&scenarios[i]) {
 			if c.possible() {
 				want += len(c.targets)
 			}
 		}
 	}
-	for _, c := range transformCases {
+	for _, c := range o.chosenTransforms() {
 		want += len(c.rows)
 	}
 	if rows != want {

@@ -37,7 +37,8 @@ prints a table. See docs/benchmarks.md.
 ` + scenarioHelp(),
 		Example: `  go run ./bench
   go run ./bench --scenario ack --seconds 5 --rounds 9
-  go run ./bench --weir bin/weir --json report.json --markdown report.md
+  go run ./bench --full --report reports
+  go run ./bench compare old/report.json reports/report.json
   go run ./bench --scenario delivery --rounds 1 --profile profiles`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
@@ -52,8 +53,10 @@ prints a table. See docs/benchmarks.md.
 	o.commonFlags(flags)
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds of each target")
 	flags.StringSliceVar(&o.scenarios, "scenario", []string{"all"}, "scenarios to run, or all")
-	flags.Float64Var(&o.seconds, "seconds", 2, "length of a round's measured window; a fifth of it more is for warming up")
+	flags.BoolVar(&o.full, "full", false, "run the cases that a quick run leaves out, too")
+	flags.DurationVar(&o.longestRound, "longest-round", 0, "leave out cases of which a round takes longer than about `TIME`; 0: none")
+	flags.Float64Var(&o.seconds, "seconds", 1, "length of a round's measured window; a fifth of it more is for warming up")
 	flags.IntVar(&o.threads, "threads", 0, "threads of the load generator; 0: half of the cores")
-	cmd.AddCommand(newElasticCommand(), newChildCommand())
+	cmd.AddCommand(newCompareCommand(), newElasticCommand(), newChildCommand())
 	return cmd
 }

@@ -24,7 +24,11 @@ type options struct {
 	threads   int // of the generator; 0: half of the cores
 	json      string
 	markdown  string
+	reports   string // directory of all reports; "": none
 	profiles  string
+
+	full         bool          // cases that a quick run leaves out
+	longestRound time.Duration // leaves out cases whose rounds take longer; 0: none
 
 	command       string // as it was given, for the report
 	out, progress io.Writer
@@ -37,6 +41,7 @@ func (o *options) commonFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "put the data of the run into `DIRECTORY`, on the disk to be measured")
 	flags.StringVar(&o.json, "json", "", "write the report as JSON to `FILE`")
 	flags.StringVar(&o.markdown, "markdown", "", "write the report as Markdown to `FILE`")
+	flags.StringVar(&o.reports, "report", "", "write report.json, report.md and charts (SVG) into `DIRECTORY`, which is made")
 	flags.StringVar(&o.profiles, "profile", "", "keep CPU and heap profiles of weir in `DIRECTORY`")
 }
 
@@ -54,6 +59,9 @@ func (o *options) validate() error {
 	if o.rounds < 1 {
 		errs = append(errs, fmt.Errorf("--rounds: %d is not a number of rounds", o.rounds))
 	}
+	if o.longestRound < 0 {
+		errs = append(errs, fmt.Errorf("--longest-round: %s is not a time, write 5s, or 0 for no limit", o.longestRound))
+	}
 	if o.threads < 0 {
 		errs = append(errs, fmt.Errorf("--threads: %d is not a number of threads", o.threads))
 	}
@@ -68,6 +76,6 @@ func (o *options) validate() error {
 func (o *options) window() time.Duration { return time.Duration(o.seconds * float64(time.Second)) }
 
 // wants reports whether a scenario is to run.
-func (o *options) wants(s scenario) bool {
+func (o *options) wants(s *scenario) bool {
 	return slices.Contains(o.scenarios, "all") || slices.Contains(o.scenarios, s.name)
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/schollz/progressbar/v3"
 
 	"github.com/weirlog/weir/bench/report"
 )
@@ -21,6 +24,7 @@ type lab struct {
 	weir     string   // binary to measure
 	dir      string   // of everything that the run writes, but for the reports
 	report   report.Report
+	bar      *progressbar.ProgressBar // nil without a terminal
 }
 
 // weirPackage is what is built when no binary is given.
@@ -48,14 +52,22 @@ func inLab(ctx context.Context, o options, measure func(*lab) error) (err error)
 		return err
 	}
 	err = measure(l)
-	if err != nil { // what was measured until then is worth showing
-		l.report.Failures = append(l.report.Failures, "broken off: "+err.Error())
+	l.endBar()
+	if err == nil {
+		return l.finish()
 	}
-	return errors.Join(err, l.finish())
+	if ctx.Err() != nil { // the signal is the reason, not what it made fail
+		err = context.Cause(ctx)
+	}
+	l.report.Failures = append(l.report.Failures, "broken off: "+err.Error())
+	return errors.Join(err, l.write()) // what was measured until then is worth showing
 }
 
 func (l *lab) runScenarios(ctx context.Context) error {
-	for _, s := range scenarios {
+	l.sayPlan()
+	l.startBar(l.estimate())
+	for k := range scenarios {
+		s := &scenarios[k]
 		if !l.wants(s) {
 			continue
 		}
@@ -64,8 +76,8 @@ func (l *lab) runScenarios(ctx context.Context) error {
 				return err
 			}
 		}
-		for i := range s.cases {
-			if err := l.runCase(ctx, s.name, &s.cases[i]); err != nil {
+		for _, c := range l.cases(s) {
+			if err := l.runCase(ctx, s.name, c); err != nil {
 				return err
 			}
 		}
@@ -103,12 +115,15 @@ func (l *lab) prepare(ctx context.Context) error {
 // runCase runs all rounds of one case, the targets in turn.
 func (l *lab) runCase(ctx context.Context, scenario string, c *benchCase) error {
 	if !c.possible() {
-		l.say("%s, %s: left out, it needs more open files than this process may have (ulimit -n)", scenario, c.name)
+		note := fmt.Sprintf("%s, %s: left out, it needs more open files than this process may have (ulimit -n)", scenario, c.name)
+		l.report.Notes = append(l.report.Notes, note)
+		l.say("%s", note)
 		return nil
 	}
 	info := report.Case{Scenario: scenario, Name: c.name, Connections: c.connections, Events: c.events, EventBytes: c.eventBytes}
 	for n := range l.rounds {
 		for _, t := range l.targets(c) {
+			l.doing(scenario, c.name, t.name, n)
 			round, problems, err := l.runRound(ctx, c, &t, n == 0)
 			for _, p := range problems {
 				p = fmt.Sprintf("%s, %s, %s, round %d: %s", scenario, c.name, t.name, n+1, p)
@@ -119,30 +134,52 @@ func (l *lab) runCase(ctx context.Context, scenario string, c *benchCase) error 
 				return fmt.Errorf("%s, %s, %s, round %d: %w", scenario, c.name, t.name, n+1, err)
 			}
 			l.report.Add(info, t.name, round)
-			l.say("%-8s  %-44s  round %d/%d  %-30s %9.0f acked/s %9.0f end to end/s  p99 %6.2f ms  %4.0f MB",
+			l.done(l.takes(c), "%-8s  %-44s  round %d/%d  %-30s %9.0f acked/s %9.0f end to end/s  p99 %6.2f ms  %4.0f MB",
 				scenario, c.name, n+1, l.rounds, t.name, round.Rate, round.Delivered, round.P99, round.PeakMegabytes)
 		}
 	}
 	return nil
 }
 
-// say prints a line of progress.
-func (l *lab) say(format string, args ...any) {
-	fmt.Fprintf(l.progress, format+"\n", args...) //nolint:errcheck // progress is for whoever looks
+// finish writes the reports, and fails when a round did.
+func (l *lab) finish() error {
+	err := l.write()
+	if len(l.report.Failures) > 0 {
+		err = errors.Join(err, errFailed)
+	}
+	return err
 }
 
-// finish writes the reports.
-func (l *lab) finish() error {
+// write writes the reports of what there is.
+func (l *lab) write() error {
 	l.report.Seconds = time.Since(l.report.Started).Seconds()
-	err := l.report.Table(l.out)
+	width, _ := terminalWidth(l.out)
+	err := l.report.Table(l.out, width)
 	if l.json != "" {
 		err = errors.Join(err, writeFile(l.json, l.report.JSON))
 	}
 	if l.markdown != "" {
-		err = errors.Join(err, writeFile(l.markdown, l.report.Markdown))
+		err = errors.Join(err, writeFile(l.markdown, func(w io.Writer) error { return l.report.Markdown(w) }))
 	}
-	if len(l.report.Failures) > 0 {
-		err = errors.Join(err, errFailed)
+	if l.reports != "" {
+		err = errors.Join(err, l.writeReports())
+	}
+	return err
+}
+
+// writeReports writes all reports into their directory.
+func (l *lab) writeReports() error {
+	if err := os.MkdirAll(l.reports, 0o755); err != nil {
+		return fmt.Errorf("make the directory of the reports: %w", err)
+	}
+	charts := l.report.Charts()
+	err := writeFile(filepath.Join(l.reports, reportFile), l.report.JSON)
+	err = errors.Join(err, writeFile(filepath.Join(l.reports, "report.md"), func(w io.Writer) error { return l.report.Markdown(w, charts...) }))
+	for i := range charts {
+		err = errors.Join(err, writeFile(filepath.Join(l.reports, charts[i].File), charts[i].SVG))
+	}
+	if err == nil {
+		l.say("wrote %s and %d charts", filepath.Join(l.reports, "report.md"), len(charts))
 	}
 	return err
 }

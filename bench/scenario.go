@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/weirlog/weir/bench/load"
 )
@@ -13,6 +14,7 @@ type scenario struct {
 	help    string
 	cases   []benchCase
 	measure func(l *lab, ctx context.Context, scenario string) error // where there are no cases
+	takes   func(o *options) time.Duration                           // about how long measure takes
 }
 
 // benchCase is one load and the targets that it is put on, which take turns in this order.
@@ -21,8 +23,9 @@ type benchCase struct {
 	connections int
 	events      int // of each request
 	eventBytes  int
-	idle        bool // connections send one request each, few of them at a time, and stay open
-	full        bool // left out of a quick run
+	idle        bool          // connections send one request each, few of them at a time, and stay open
+	full        bool          // left out of a quick run
+	takes       time.Duration // about how long a round takes, where that does not follow from the window; 0: it does
 	targets     []target
 }
 
@@ -61,6 +64,7 @@ var scenarios = []scenario{
 		name:    "transform",
 		help:    "scripts over events in memory, beside no transform, the plain way and Go",
 		measure: (*lab).runTransforms,
+		takes:   transformsTake,
 	},
 }
 

@@ -35,13 +35,13 @@ func weirTarget(name string, setup weirSetup) target {
 }
 
 // targets are those of a case, each weir followed by the one that it is compared with.
-func (l *lab) targets(c *benchCase) []target {
+func (o *options) targets(c *benchCase) []target {
 	var all []target
 	for _, t := range c.targets {
 		all = append(all, t)
-		if t.setup != nil && l.before != "" {
+		if t.setup != nil && o.before != "" {
 			before := *t.setup
-			before.binary = l.before
+			before.binary = o.before
 			all = append(all, weirTarget("before: "+t.name, before))
 		}
 	}

@@ -57,6 +57,7 @@ func (r transformRow) name() string {
 type transformCase struct {
 	script     benchScript
 	eventBytes int
+	full       bool // left out of a quick run
 	rows       []transformRow
 }
 
@@ -69,24 +70,42 @@ var (
 )
 
 var transformCases = []transformCase{
-	{contract, 320, contractRows}, {contract, 500, contractRows},
-	{tenLine, 320, scriptRows}, {tenLine, 500, scriptRows},
-	{everything, 320, scriptRows}, {everything, 500, scriptRows},
+	{contract, 320, false, contractRows}, {contract, 500, true, contractRows},
+	{tenLine, 320, false, scriptRows}, {tenLine, 500, true, scriptRows},
+	{everything, 320, false, scriptRows}, {everything, 500, true, scriptRows},
+}
+
+// chosenTransforms are the cases that are to run.
+func (o *options) chosenTransforms() (chosen []*transformCase) {
+	for i := range transformCases {
+		if c := &transformCases[i]; !o.leavesOut(c.full, o.roundTakes(transformExtra)) {
+			chosen = append(chosen, c)
+		}
+	}
+	return chosen
+}
+
+// transformsTake is about how long the scenario takes.
+func transformsTake(o *options) (total time.Duration) {
+	for _, c := range o.chosenTransforms() {
+		total += time.Duration(o.rounds*len(c.rows)) * o.roundTakes(transformExtra)
+	}
+	return total
 }
 
 // runTransforms runs all rounds of the scenario, the rows of a case in turn, each round in a process of its own.
 func (l *lab) runTransforms(ctx context.Context, scenario string) error {
-	for i := range transformCases {
-		c := &transformCases[i]
+	for _, c := range l.chosenTransforms() {
 		info := report.Case{Scenario: scenario, Name: c.name(), EventBytes: c.eventBytes}
 		for n := range l.rounds {
 			for _, row := range c.rows {
+				l.doing(scenario, c.name(), row.name(), n)
 				round, err := l.transformRound(ctx, c, row, n == 0)
 				if err != nil {
 					return fmt.Errorf("%s, %s, %s, round %d: %w", scenario, c.name(), row.name(), n+1, err)
 				}
 				l.report.Add(info, row.name(), round)
-				l.say("%-8s  %-44s  round %d/%d  %-30s %9.0f events/core-s %6.0f B/event", scenario, c.name(), n+1, l.rounds,
+				l.done(l.roundTakes(transformExtra), "%-8s  %-44s  round %d/%d  %-30s %9.0f events/core-s %6.0f B/event", scenario, c.name(), n+1, l.rounds,
 					row.name(), round.CoreRate, round.AllocatedBytes)
 			}
 		}

@@ -61,11 +61,12 @@ type Round struct {
 	Doubled int64 `json:"doubled_events,omitempty"` // arrived more than once
 
 	// Of backlogs, restarts and commands that work on many events; 0 where there are none.
-	BacklogMegabytes float64 `json:"backlog_megabytes,omitempty"`  // of the log when the measurement began
-	FirstAck         float64 `json:"first_ack_ms,omitempty"`       // from the start of the process
-	FirstDelivery    float64 `json:"first_delivery_ms,omitempty"`  // the same
-	Drained          float64 `json:"drained_per_second,omitempty"` // of the backlog
-	Handled          float64 `json:"handled_per_second,omitempty"` // letters or documents that a command went through
+	BacklogMegabytes float64  `json:"backlog_megabytes,omitempty"`  // of the log when the measurement began
+	FirstAck         float64  `json:"first_ack_ms,omitempty"`       // from the start of the process
+	FirstDelivery    float64  `json:"first_delivery_ms,omitempty"`  // the same
+	Drained          float64  `json:"drained_per_second,omitempty"` // of the backlog
+	Handled          float64  `json:"handled_per_second,omitempty"` // letters or documents that a command went through
+	Series           []Sample `json:"series,omitempty"`             // how the backlog grew and shrank
 
 	// Of transforms in memory; 0 for loads.
 	CoreRate        float64 `json:"events_per_core_second,omitempty"` // of processor time, garbage collection included
@@ -76,14 +77,25 @@ type Round struct {
 	WorkerKilobytes float64 `json:"worker_kilobytes,omitempty"` // of heap that one worker keeps; 1 kB is 10^3 bytes
 }
 
-// Median returns the median of f over the rounds; 0 without rounds.
-func (r *Row) Median(f func(Round) float64) float64 {
+// Sample is a moment of a round. Rates are of the time since the sample before.
+type Sample struct {
+	Seconds       float64 `json:"seconds"`        // since the round began
+	BacklogEvents float64 `json:"backlog_events"` // acknowledged and not yet delivered
+	Acked         float64 `json:"acked_per_second"`
+	Delivered     float64 `json:"delivered_per_second"`
+}
+
+// samples returns f of each round.
+func (r *Row) samples(f func(Round) float64) []float64 {
 	values := make([]float64, len(r.Rounds))
 	for i := range r.Rounds {
 		values[i] = f(r.Rounds[i])
 	}
-	return median(values)
+	return values
 }
+
+// Median returns the median of f over the rounds; 0 without rounds.
+func (r *Row) Median(f func(Round) float64) float64 { return median(r.samples(f)) }
 
 // Spread returns the least and the greatest of f over the rounds.
 func (r *Row) Spread(f func(Round) float64) (least, greatest float64) {
@@ -97,26 +109,28 @@ func (r *Row) Spread(f func(Round) float64) (least, greatest float64) {
 	return least, greatest
 }
 
-// Share returns the median over the pairs of rounds of r's f divided by that of the row named target; ok is
-// false when no such row stands above r, or f is 0 there.
+// Share returns the median over the pairs of rounds of r's f divided by that of the row named target; ok is false when there
+// is nothing to divide by (see shares).
 func (c *Case) Share(r *Row, target string, f func(Round) float64) (share float64, ok bool) {
-	for i := range c.Rows {
-		base := &c.Rows[i]
-		if base.Target == r.Target {
-			break
-		}
-		if base.Target != target {
-			continue
-		}
-		var shares []float64
-		for j := range min(len(r.Rounds), len(base.Rounds)) {
-			if f(base.Rounds[j]) > 0 {
-				shares = append(shares, f(r.Rounds[j])/f(base.Rounds[j]))
-			}
-		}
-		return median(shares), len(shares) > 0
+	shares := c.shares(r, target, f)
+	return median(shares), len(shares) > 0
+}
+
+// shares returns r's f divided by that of the row named target, pair by pair of neighbouring rounds. There are none of a row
+// by itself, and a ceiling has them only of those above it: the other way round they would say the same again.
+func (c *Case) shares(r *Row, target string, f func(Round) float64) (shares []float64) {
+	own := slices.IndexFunc(c.Rows, func(have Row) bool { return have.Target == r.Target })
+	i := slices.IndexFunc(c.Rows, func(have Row) bool { return have.Target == target })
+	if i < 0 || i == own || i > own && isCeiling(r.Target) {
+		return nil
 	}
-	return 0, false
+	base := &c.Rows[i]
+	for j := range min(len(r.Rounds), len(base.Rounds)) {
+		if f(base.Rounds[j]) > 0 {
+			shares = append(shares, f(r.Rounds[j])/f(base.Rounds[j]))
+		}
+	}
+	return shares
 }
 
 func median(values []float64) float64 {

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// What a round takes besides its window: starting, looking for everything that was acknowledged, stopping. Of a machine with two
+// cores; an estimate is not a promise.
+const (
+	roundExtra     = 600 * time.Millisecond
+	idleRound      = 1500 * time.Millisecond
+	transformExtra = 300 * time.Millisecond
+)
+
+// roundTakes is about how long a round with a window takes besides: extra, and warming up.
+func (o *options) roundTakes(extra time.Duration) time.Duration { return o.window()*6/5 + extra }
+
+// takes is about how long a round of the case takes.
+func (o *options) takes(c *benchCase) time.Duration {
+	switch {
+	case c.takes > 0:
+		return c.takes
+	case c.idle:
+		return idleRound
+	}
+	return o.roundTakes(roundExtra)
+}
+
+// leavesOut reports whether a case is not to run: it is for full runs only, or its rounds take too long.
+func (o *options) leavesOut(full bool, round time.Duration) bool {
+	return full && !o.full || o.longestRound > 0 && round > o.longestRound
+}
+
+// cases returns those of a scenario that are to run.
+func (o *options) cases(s *scenario) (chosen []*benchCase) {
+	for i := range s.cases {
+		if c := &s.cases[i]; !o.leavesOut(c.full, o.takes(c)) {
+			chosen = append(chosen, c)
+		}
+	}
+	return chosen
+}
+
+// estimate is about how long the chosen scenarios take.
+func (o *options) estimate() (total time.Duration) {
+	for i := range scenarios {
+		s := &scenarios[i]
+		if !o.wants(s) {
+			continue
+		}
+		if s.takes != nil {
+			total += s.takes(o)
+		}
+		for _, c := range o.cases(s) {
+			total += time.Duration(o.rounds*len(o.targets(c))) * o.takes(c)
+		}
+	}
+	return total
+}
+
+// about writes an estimate.
+func about(d time.Duration) string {
+	switch {
+	case d < 90*time.Second:
+		return fmt.Sprintf("about %d seconds", max(int(d.Round(time.Second).Seconds()), 1))
+	default:
+		return fmt.Sprintf("about %d minutes", int(d.Round(time.Minute).Minutes()))
+	}
+}
+
+// sayPlan tells how long the run takes and what it leaves out.
+func (l *lab) sayPlan() {
+	l.say("this takes %s", about(l.estimate()))
+	left := 0
+	for i := range scenarios {
+		if s := &scenarios[i]; l.wants(s) {
+			left += len(s.cases) - len(l.cases(s))
+		}
+	}
+	if left > 0 {
+		note := fmt.Sprintf("%d of the longer cases are left out; --full runs all", left)
+		if l.longestRound > 0 {
+			note = fmt.Sprintf("%d cases are left out whose rounds take longer than %s, or which belong to --full", left, l.longestRound)
+		}
+		l.report.Notes = append(l.report.Notes, note+".")
+		l.say("%s", note)
+	}
+}
