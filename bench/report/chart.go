@@ -92,7 +92,7 @@ func (r *Report) throughput(first *Case) (Chart, bool) {
 	if len(cases) < 2 || len(p.lines) == 0 {
 		return Chart{}, false
 	}
-	return newChart(first.Scenario, "throughput", "Throughput: "+first.load(), p), true
+	return newChart(first.Scenario, "Throughput: "+first.load(), p), true
 }
 
 // latency shows percentiles of a case.
@@ -109,7 +109,7 @@ func (c *Case) latency() (Chart, bool) {
 	if len(p.lines) == 0 {
 		return Chart{}, false
 	}
-	return newChart(c.Scenario, "latency", "Latency: "+c.Name, p), true
+	return newChart(c.Scenario, "Latency: "+c.Name, p), true
 }
 
 // backlogs show how a backlog grew and shrank, for each row that has a series: that of its first round.
@@ -128,18 +128,23 @@ func (c *Case) backlogs() (all []Chart) {
 			rates.lines[1].point(s.Seconds, s.Delivered)
 			backlog.lines[0].point(s.Seconds, s.BacklogEvents)
 		}
-		all = append(all, newChart(c.Scenario, "backlog", "Backlog and rates: "+c.Name+"; "+r.Target, rates, backlog))
+		all = append(all, newChart(c.Scenario, "Backlog and rates: "+c.Name+"; "+r.Target, rates, backlog))
 	}
 	return all
 }
 
-func newChart(scenario, kind, title string, panels ...panel) Chart {
-	return Chart{File: fileName(scenario+" "+title) + ".svg", Scenario: scenario, Title: title, panels: panels}
+func newChart(scenario, title string, panels ...panel) Chart {
+	return Chart{File: fileName(scenario + " " + title), Scenario: scenario, Title: title, panels: panels}
 }
+
+// maxFileName bounds names: file systems do as well.
+const maxFileName = 200
 
 // fileName makes a title a name that needs no quoting anywhere.
 func fileName(title string) string {
-	return strings.Trim(regexp.MustCompile(`[^a-z0-9.]+`).ReplaceAllString(strings.ToLower(strings.ReplaceAll(title, ",", "")), "-"), "-.")
+	name := regexp.MustCompile(`[^a-z0-9.]+`).ReplaceAllString(strings.ToLower(strings.ReplaceAll(title, ",", "")), "-")
+	const extension = ".svg"
+	return strings.Trim(name[:min(len(name), maxFileName-len(extension))], "-.") + extension
 }
 
 // add puts the median of a row and its spread onto the target's line.

@@ -110,7 +110,7 @@ func (f figure) column() []column {
 		}
 		part := f
 		part.name, part.text, part.limit = top.column, small, false
-		part.means = "that target's " + f.name + " is 1: median over neighbouring rounds"
+		part.means = f.name + " over that target's, median of neighbouring rounds"
 		all = append(all, column{part, func(c *Case, r *Row) []float64 { return c.shares(r, top.target, f.of) }})
 	}
 	return all
