@@ -7,6 +7,10 @@ CRASH_KILLS ?= 20
 # How long the torture test takes, and what it repeats.
 BUDGET ?= 10m
 SEED   ?= 0
+# What is measured, where the report goes, and further options.
+SCENARIO     ?= all
+BENCH_REPORT ?= bin/bench
+BENCH_FLAGS  ?=
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
@@ -98,16 +102,25 @@ integration: ## test against real servers: WEIR_TEST_ES_URL, WEIR_TEST_ES_START 
 	$(GO) test ./flush/elastic ./cmd/weir -run '^TestReal_' -count=1 -v -timeout 15m
 
 .PHONY: bench
-bench: ## measure; results belong into docs/benchmarks.md
-	$(GO) run ./bench
+bench: ## measure in under ten minutes, or one SCENARIO; the report goes into BENCH_REPORT (bin/bench)
+	$(GO) run ./bench --scenario $(SCENARIO) --report $(BENCH_REPORT) $(BENCH_FLAGS)
+
+.PHONY: bench-all
+bench-all: ## measure everything, with longer windows; BENCH_FLAGS adds options (go run ./bench --help)
+	$(GO) run ./bench --scenario $(SCENARIO) --full --seconds 2 --report $(BENCH_REPORT) $(BENCH_FLAGS)
+
+.PHONY: bench-short
+bench-short: ## put every load that is quickly done on every target once; only the checks count, not the speed
+	$(GO) run ./bench --seconds 0.1 --rounds 1 --longest-round 2s $(BENCH_FLAGS) >/dev/null
 
 .PHONY: check
-check: ## all of the quick ones: formatting, lint, fuzz, crash, tests
+check: ## all of the quick ones: formatting, lint, fuzz, crash, matrix, short benchmark, tests
 	$(MAKE) --no-print-directory fmt-check
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory fuzz
 	$(MAKE) --no-print-directory crash
 	$(MAKE) --no-print-directory matrix
+	$(MAKE) --no-print-directory bench-short
 	$(MAKE) --no-print-directory test
 
 .PHONY: clean

@@ -3,17 +3,19 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/dustin/go-humanize/english"
 )
 
-// What a round takes besides its window: starting, looking for everything that was acknowledged, stopping. Of a machine with two
-// cores; an estimate is not a promise.
+// What a round takes besides its window: starting, looking for everything that was acknowledged, stopping. Measured on a machine
+// with two cores and generous; an estimate is not a promise.
 const (
-	roundExtra     = 600 * time.Millisecond
-	idleRound      = 1500 * time.Millisecond
-	transformExtra = 300 * time.Millisecond
+	roundExtra     = 250 * time.Millisecond
+	connectExtra   = 100 * time.Microsecond // of each connection that stays open
+	transformExtra = 100 * time.Millisecond
 )
 
-// roundTakes is about how long a round with a window takes besides: extra, and warming up.
+// roundTakes is about how long a round takes: its window, warming up, and what comes besides.
 func (o *options) roundTakes(extra time.Duration) time.Duration { return o.window()*6/5 + extra }
 
 // takes is about how long a round of the case takes.
@@ -22,7 +24,7 @@ func (o *options) takes(c *benchCase) time.Duration {
 	case c.takes > 0:
 		return c.takes
 	case c.idle:
-		return idleRound
+		return roundExtra + time.Duration(c.connections)*connectExtra
 	}
 	return o.roundTakes(roundExtra)
 }
@@ -61,12 +63,10 @@ func (o *options) estimate() (total time.Duration) {
 
 // about writes an estimate.
 func about(d time.Duration) string {
-	switch {
-	case d < 90*time.Second:
-		return fmt.Sprintf("about %d seconds", max(int(d.Round(time.Second).Seconds()), 1))
-	default:
-		return fmt.Sprintf("about %d minutes", int(d.Round(time.Minute).Minutes()))
+	if d < 90*time.Second {
+		return "about " + english.Plural(max(int(d.Round(time.Second).Seconds()), 1), "second", "")
 	}
+	return "about " + english.Plural(int(d.Round(time.Minute).Minutes()), "minute", "")
 }
 
 // sayPlan tells how long the run takes and what it leaves out.

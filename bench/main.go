@@ -51,11 +51,11 @@ prints a table. See docs/benchmarks.md.
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	flags := cmd.Flags()
 	o.commonFlags(flags)
-	flags.IntVar(&o.rounds, "rounds", 5, "rounds of each target")
+	flags.IntVar(&o.rounds, "rounds", quickRounds, "rounds of each target")
 	flags.StringSliceVar(&o.scenarios, "scenario", []string{"all"}, "scenarios to run, or all")
 	flags.BoolVar(&o.full, "full", false, "run the cases that a quick run leaves out, too")
 	flags.DurationVar(&o.longestRound, "longest-round", 0, "leave out cases of which a round takes longer than about `TIME`; 0: none")
-	flags.Float64Var(&o.seconds, "seconds", 1, "length of a round's measured window; a fifth of it more is for warming up")
+	flags.Float64Var(&o.seconds, "seconds", quickSeconds, "length of a round's measured window; a fifth of it more is for warming up")
 	flags.IntVar(&o.threads, "threads", 0, "threads of the load generator; 0: half of the cores")
 	cmd.AddCommand(newCompareCommand(), newElasticCommand(), newChildCommand())
 	return cmd

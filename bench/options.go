@@ -34,6 +34,13 @@ type options struct {
 	out, progress io.Writer
 }
 
+// With these the cases of a quick run take less than quickRun together.
+const (
+	quickSeconds = 1
+	quickRounds  = 5
+	quickRun     = 10 * time.Minute
+)
+
 // commonFlags are the flags that every command has.
 func (o *options) commonFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.weir, "weir", "", "measure `BINARY`; without it, ./cmd/weir is built")

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
 	"golang.org/x/perf/benchmath"
 )
 
@@ -163,9 +164,9 @@ func (c *Comparison) Verdict() string {
 			worse++
 		}
 	}
-	text := fmt.Sprintf("Of %d figures %d changed beyond the noise: %d better, %d worse.", len(c.Changes), better+worse, better, worse)
+	text := fmt.Sprintf("Of %s %d changed beyond the noise: %d better, %d worse.", english.Plural(len(c.Changes), "figure", ""), better+worse, better, worse)
 	if better+worse == 0 {
-		text = fmt.Sprintf("Of %d figures none changed beyond the noise.", len(c.Changes))
+		text = fmt.Sprintf("Of %s none changed beyond the noise.", english.Plural(len(c.Changes), "figure", ""))
 	}
 	if ceilings > 0 {
 		text += fmt.Sprintf(" Besides, %d changed of targets that hold nothing of weir: the machine was not the same, and shares (of noop, of bare, ...) say more than rates.", ceilings)
