@@ -24,9 +24,9 @@ func (l *lab) startBar(total time.Duration) {
 }
 
 // doing says what runs now.
-func (l *lab) doing(scenario, name, target string, round int) {
+func (l *lab) doing(scenario, name, target string, n int) {
 	if l.bar != nil {
-		what := []rune(fmt.Sprintf("round %d/%d  %s: %s  %s ", round+1, l.rounds, scenario, name, target))
+		what := []rune(fmt.Sprintf("round %d/%d  %s: %s  %s ", n+1, l.rounds, scenario, name, target))
 		if width, _ := terminalWidth(l.progress); len(what) > width-barWidth {
 			what = what[:max(width-barWidth, 0)]
 		}
@@ -38,9 +38,9 @@ func (l *lab) doing(scenario, name, target string, round int) {
 const barWidth = 40
 
 // done says what a round found, which was expected to take so long.
-func (l *lab) done(took time.Duration, format string, args ...any) {
+func (l *lab) done(took time.Duration, scenario, name, target string, n int, round *report.Round) {
 	if l.bar == nil {
-		l.say(format, args...)
+		l.say("%-10s %-50s round %d/%d  %-24s %s", scenario, name, n+1, l.rounds, target, round.Summary())
 		return
 	}
 	_ = l.bar.Add64(took.Milliseconds()) // a bar that cannot be drawn is no reason to fail

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/weirlog/weir/bench/report"
@@ -134,8 +135,7 @@ func (l *lab) runCase(ctx context.Context, scenario string, c *benchCase) error 
 				return fmt.Errorf("%s, %s, %s, round %d: %w", scenario, c.name, t.name, n+1, err)
 			}
 			l.report.Add(info, t.name, round)
-			l.done(l.takes(c), "%-8s  %-44s  round %d/%d  %-30s %9.0f acked/s %9.0f end to end/s  p99 %6.2f ms  %4.0f MB",
-				scenario, c.name, n+1, l.rounds, t.name, round.Rate, round.Delivered, round.P99, round.PeakMegabytes)
+			l.done(l.takes(c), scenario, c.name, t.name, n, &round)
 		}
 	}
 	return nil
@@ -179,7 +179,7 @@ func (l *lab) writeReports() error {
 		err = errors.Join(err, writeFile(filepath.Join(l.reports, charts[i].File), charts[i].SVG))
 	}
 	if err == nil {
-		l.say("wrote %s and %d charts", filepath.Join(l.reports, "report.md"), len(charts))
+		l.say("wrote %s and %s", filepath.Join(l.reports, "report.md"), english.Plural(len(charts), "chart", ""))
 	}
 	return err
 }

@@ -143,7 +143,7 @@ func TestLab_Bar_StandsInForTheLinesOfRounds(t *testing.T) {
 	l := &lab{options: options{rounds: 5, progress: &out}}
 	l.bar = progressbar.NewOptions64(1000, progressbar.OptionSetWriter(&out), progressbar.OptionSetWidth(10))
 	l.doing("ack", "64 connections", "weir", 1)
-	l.done(500*time.Millisecond, "a line of figures")
+	l.done(500*time.Millisecond, "ack", "64 connections", "weir", 1, &report.Round{Rate: 12345})
 	l.say("warning: %s", "tmpfs")
 	got := out.String()
 	for _, want := range []string{"round 2/5  ack: 64 connections  weir", "50%", "warning: tmpfs\n"} {
@@ -151,7 +151,7 @@ func TestLab_Bar_StandsInForTheLinesOfRounds(t *testing.T) {
 			t.Errorf("no %q in %q", want, got)
 		}
 	}
-	if strings.Contains(got, "figures") {
+	if strings.Contains(got, "12,345") {
 		t.Errorf("a line beside the bar: %q", got)
 	}
 }

@@ -105,8 +105,7 @@ func (l *lab) runTransforms(ctx context.Context, scenario string) error {
 					return fmt.Errorf("%s, %s, %s, round %d: %w", scenario, c.name(), row.name(), n+1, err)
 				}
 				l.report.Add(info, row.name(), round)
-				l.done(l.roundTakes(transformExtra), "%-8s  %-44s  round %d/%d  %-30s %9.0f events/core-s %6.0f B/event", scenario, c.name(), n+1, l.rounds,
-					row.name(), round.CoreRate, round.AllocatedBytes)
+				l.done(l.roundTakes(transformExtra), scenario, c.name(), row.name(), n, &round)
 			}
 		}
 	}

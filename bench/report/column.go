@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 )
@@ -131,6 +132,22 @@ func (col *column) cell(c *Case, r *Row) (value, spread string) {
 		spread = from + "-" + to
 	}
 	return value, spread
+}
+
+// summary are the figures of a line of progress.
+var summary = []string{acked.name, delivered.name, drained.name, handled.name, coreRate.name, p50.name, p99.name, "first ack ms", "first delivery ms",
+	"lost", "doubled", "CPU s/M", "B/event", "peak MB"}
+
+// Summary writes the main figures that a round has, for a line of progress.
+func (x *Round) Summary() string {
+	row := Row{Rounds: []Round{*x}}
+	var parts []string
+	for k := range columns {
+		if value, _ := columns[k].cell(&Case{}, &row); value != "" && slices.Contains(summary, columns[k].name) {
+			parts = append(parts, columns[k].name+" "+value)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // isCeiling reports whether a target shows what could be reached.

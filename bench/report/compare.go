@@ -42,7 +42,8 @@ type Change struct {
 	P        float64 // how probable it is without any change
 
 	better  direction
-	ceiling bool // of a target that holds nothing of weir
+	ceiling bool   // of a target that holds nothing of weir
+	like    string // a ceiling of the same case whose figure moved the same way; "": none
 	text    func(float64) string
 }
 
@@ -77,6 +78,9 @@ func Compare(older, newer *Report) (*Comparison, error) {
 			c.Warnings = append(c.Warnings, fmt.Sprintf("the %s run failed: %s", []string{"old", "new"}[i], r.Failures[0]))
 		}
 	}
+	for i := range c.Changes {
+		c.Changes[i].like = c.movedAlike(&c.Changes[i])
+	}
 	slices.SortStableFunc(c.Changes, func(a, b Change) int {
 		if a.Marked != b.Marked {
 			return cmp.Compare(b.marked(), a.marked())
@@ -102,6 +106,21 @@ func changes(a *Case, old *Row, b *Case, new *Row) (all []Change) {
 		all = append(all, change)
 	}
 	return all
+}
+
+// movedAlike returns a ceiling beside the target of a change whose figure moved the same way: then it is the machine, or other work
+// on it, rather than weir. Rounds of one run tell nothing of the noise between two runs.
+func (c *Comparison) movedAlike(change *Change) string {
+	if change.ceiling || !change.Marked {
+		return ""
+	}
+	for i := range c.Changes {
+		top := &c.Changes[i]
+		if top.ceiling && top.Marked && top.Scenario == change.Scenario && top.Case == change.Case && top.Figure == change.Figure && top.verdict() == change.verdict() {
+			return top.Target
+		}
+	}
+	return ""
 }
 
 // says reports whether there is a figure at all.
@@ -149,11 +168,22 @@ func (c *Change) verdict() string {
 	return "worse"
 }
 
+// mark is what a table says of a change.
+func (c *Change) mark() string {
+	if c.like != "" {
+		return c.verdict() + ", like " + c.like
+	}
+	return c.verdict()
+}
+
 // Verdict sums up in a line or two.
 func (c *Comparison) Verdict() string {
-	var better, worse, ceilings int
+	var better, worse, ceilings, alike int
 	for i := range c.Changes {
 		change := &c.Changes[i]
+		if change.like != "" {
+			alike++
+		}
 		switch {
 		case !change.Marked:
 		case change.ceiling:
@@ -169,7 +199,7 @@ func (c *Comparison) Verdict() string {
 		text = fmt.Sprintf("Of %s none changed beyond the noise.", english.Plural(len(c.Changes), "figure", ""))
 	}
 	if ceilings > 0 {
-		text += fmt.Sprintf(" Besides, %d changed of targets that hold nothing of weir: the machine was not the same, and shares (of noop, of bare, ...) say more than rates.", ceilings)
+		text += fmt.Sprintf(" Besides, %d changed of targets that hold nothing of weir, and %d of the above went the same way: that is the machine. Shares (of noop, of bare, ...) say more than rates.", ceilings, alike)
 	}
 	return text
 }
@@ -180,7 +210,7 @@ func (c *Comparison) cells() [][]string {
 	for i := range c.Changes {
 		change := &c.Changes[i]
 		lines = append(lines, []string{change.Scenario + ": " + change.Case, change.Target, change.Figure,
-			change.text(change.Old), change.text(change.New), change.delta(), fmt.Sprintf("%.3f", change.P), change.verdict()})
+			change.text(change.Old), change.text(change.New), change.delta(), fmt.Sprintf("%.3f", change.P), change.mark()})
 	}
 	return lines
 }
@@ -188,7 +218,7 @@ func (c *Comparison) cells() [][]string {
 // Table writes the comparison for a terminal.
 func (c *Comparison) Table(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString(render(c.cells()) + "\n\n" + Rule + "\n")
+	b.WriteString(render(c.cells(), 3) + "\n\n" + Rule + "\n")
 	for _, warning := range c.Warnings {
 		b.WriteString("warning: " + warning + "\n")
 	}

@@ -122,7 +122,10 @@ func TestCompare_ACeilingThatMovedIsTheMachine(t *testing.T) {
 	if got := change(t, c, "weir", "of noop"); got.Marked || got.Old < 0.59 || got.Old > 0.61 {
 		t.Errorf("share of noop: %+v", got)
 	}
-	if verdict := c.Verdict(); !strings.HasPrefix(verdict, "Of 3 figures 1 changed beyond the noise: 0 better, 1 worse.") || !strings.Contains(verdict, "the machine was not the same") {
+	if got := change(t, c, "weir", "acked/s").mark(); got != "worse, like noop" {
+		t.Errorf("mark %s", got)
+	}
+	if verdict := c.Verdict(); !strings.HasPrefix(verdict, "Of 3 figures 1 changed beyond the noise: 0 better, 1 worse.") || !strings.Contains(verdict, "1 of the above went the same way") {
 		t.Errorf("verdict %s", verdict)
 	}
 }

@@ -20,7 +20,7 @@ func (r *Report) Table(w io.Writer, width int) error {
 		c := &r.Cases[i]
 		b.WriteString(c.Scenario + ": " + c.Name + "\n")
 		for _, part := range split(c.cells(filled([]Case{*c}), "%s\n%s"), width) {
-			b.WriteString(render(part) + "\n")
+			b.WriteString(render(part, 1) + "\n")
 		}
 		b.WriteString("\n")
 	}
@@ -99,8 +99,8 @@ func split(cells [][]string, width int) (parts [][][]string) {
 	return parts
 }
 
-// render draws a table; the first line of cells is its heading.
-func render(cells [][]string) string {
+// render draws a table; the first line of cells is its heading, its first columns are names and the others figures.
+func render(cells [][]string, names int) string {
 	tw := table.NewWriter()
 	tw.SetStyle(table.StyleLight)
 	tw.Style().Format.Header = text.FormatDefault
@@ -108,7 +108,7 @@ func render(cells [][]string) string {
 	for _, line := range cells[1:] {
 		tw.AppendRow(tableRow(line))
 	}
-	tw.SetColumnConfigs(rightAligned(len(cells[0])))
+	tw.SetColumnConfigs(rightAligned(names+1, len(cells[0])))
 	return tw.Render()
 }
 
@@ -120,9 +120,9 @@ func tableRow(cells []string) table.Row {
 	return row
 }
 
-func rightAligned(n int) []table.ColumnConfig {
-	configs := make([]table.ColumnConfig, 0, n)
-	for i := 2; i <= n; i++ { // numbers from 1; the first is a name
+// rightAligned sets columns, which count from 1.
+func rightAligned(from, to int) (configs []table.ColumnConfig) {
+	for i := from; i <= to; i++ {
 		configs = append(configs, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	return configs
