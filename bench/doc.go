@@ -1,7 +1,8 @@
 // Command bench measures weir beside what the machine could do at all.
 //
-//	go run ./bench [--scenario ack,delivery,memory,transform|all] [--seconds N] [--rounds N] [--weir PATH]
-//	               [--json FILE] [--markdown FILE] [--profile DIR]
+//	go run ./bench [--scenario NAME,...|all] [--full] [--longest-round TIME] [--seconds N] [--rounds N]
+//	               [--weir PATH] [--before PATH] [--report DIR] [--json FILE] [--markdown FILE] [--profile DIR]
+//	go run ./bench compare OLD NEW [--markdown FILE]
 //	go run ./bench elastic --url URL [--server-pid PID] [--documents N] [--rounds N]
 //
 // It builds weir, or takes a binary, and starts every server as a child process with a data directory of its
@@ -10,7 +11,9 @@
 //
 // A scenario is a table of cases, a case is a load and the targets that it is put on (see scenario.go), a target
 // knows how to start its server and how to prove that what the server acknowledged arrived (see target.go).
-// Targets take turns, round by round, each round on a fresh process and directory.
+// Targets take turns, round by round, each round on a fresh process and directory. What is found goes into a report (package
+// report). A run estimates beforehand how long it takes (see estimate.go): a case whose rounds do not follow from the window says
+// how long one of them does.
 //
 // The command "elastic" measures delivery into a real server beside other loaders (see elastic_run.go). They run in this
 // process and send, from memory, the documents that weir makes of its events: the same bytes, which a test compares.
@@ -26,6 +29,7 @@
 //	    that were made in a real server.
 //	M5  A round into a real server counts only with exactly its documents in the index.
 //	M6  A round of transforms counts only when every event has become one document.
+//	M7  A run that is broken off, also by a signal, writes the reports of the rounds that it finished.
 //
 // The scenario "transform" starts no server: it measures package lua in processes of their own beside other ways to
 // do the same (package transform).

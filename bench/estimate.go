@@ -44,21 +44,24 @@ func (o *options) cases(s *scenario) (chosen []*benchCase) {
 	return chosen
 }
 
-// estimate is about how long the chosen scenarios take.
-func (o *options) estimate() (total time.Duration) {
+// estimate is about how long the chosen scenarios take, and how many of their cases are left out.
+func (o *options) estimate() (total time.Duration, left int) {
 	for i := range scenarios {
 		s := &scenarios[i]
 		if !o.wants(s) {
 			continue
 		}
 		if s.takes != nil {
-			total += s.takes(o)
+			takes, leaves := s.takes(o)
+			total, left = total+takes, left+leaves
 		}
-		for _, c := range o.cases(s) {
+		chosen := o.cases(s)
+		left += len(s.cases) - len(chosen)
+		for _, c := range chosen {
 			total += time.Duration(o.rounds*len(o.targets(c))) * o.takes(c)
 		}
 	}
-	return total
+	return total, left
 }
 
 // about writes an estimate.
@@ -69,21 +72,14 @@ func about(d time.Duration) string {
 	return "about " + english.Plural(int(d.Round(time.Minute).Minutes()), "minute", "")
 }
 
-// sayPlan tells how long the run takes and what it leaves out.
-func (l *lab) sayPlan() {
-	l.say("this takes %s", about(l.estimate()))
-	left := 0
-	for i := range scenarios {
-		if s := &scenarios[i]; l.wants(s) {
-			left += len(s.cases) - len(l.cases(s))
-		}
-	}
+// announce tells how long the run takes and what it leaves out, and starts the bar.
+func (l *lab) announce() {
+	total, left := l.estimate()
+	l.say("this takes %s", about(total))
 	if left > 0 {
-		note := fmt.Sprintf("%d of the longer cases are left out; --full runs all", left)
-		if l.longestRound > 0 {
-			note = fmt.Sprintf("%d cases are left out whose rounds take longer than %s, or which belong to --full", left, l.longestRound)
-		}
+		note := fmt.Sprintf("%s left out: those that only --full runs, or whose rounds take longer than --longest-round", english.PluralWord(left, "1 case is", fmt.Sprintf("%d cases are", left)))
 		l.report.Notes = append(l.report.Notes, note+".")
 		l.say("%s", note)
 	}
+	l.startBar(total)
 }

@@ -65,8 +65,7 @@ func inLab(ctx context.Context, o options, measure func(*lab) error) (err error)
 }
 
 func (l *lab) runScenarios(ctx context.Context) error {
-	l.sayPlan()
-	l.startBar(l.estimate())
+	l.announce()
 	for k := range scenarios {
 		s := &scenarios[k]
 		if !l.wants(s) {

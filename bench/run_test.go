@@ -88,18 +88,19 @@ func TestInLab_WritesAllReports(t *testing.T) {
 // TestEstimate_QuickRun bounds what a quick run may take: it is run before each change.
 func TestEstimate_QuickRun(t *testing.T) {
 	o := options{scenarios: []string{"all"}, seconds: quickSeconds, rounds: quickRounds}
-	if got := o.estimate(); got < time.Minute || got > quickRun {
-		t.Errorf("a quick run takes about %s, which is not between a minute and %s: mark cases as full, or shorten the window", got, quickRun)
+	quick, left := o.estimate()
+	if quick < time.Minute || quick > quickRun {
+		t.Errorf("a quick run takes about %s, which is not between a minute and %s: mark cases as full, or shorten the window", quick, quickRun)
 	}
 	full := o
 	full.full = true
-	if full.estimate() <= o.estimate() {
-		t.Error("a full run takes no longer than a quick one")
+	if long, none := full.estimate(); long <= quick || none > 0 || left == 0 {
+		t.Errorf("a full run takes %s and leaves out %d, a quick one %s and %d", long, none, quick, left)
 	}
 	one := o
 	one.scenarios = []string{"ack"}
-	if one.estimate() >= o.estimate() {
-		t.Error("one scenario takes as long as all")
+	if short, _ := one.estimate(); short >= quick {
+		t.Errorf("one scenario takes %s and all take %s", short, quick)
 	}
 }
 
@@ -124,10 +125,10 @@ func TestOptions_Cases_LeavesOutWhatIsLong(t *testing.T) {
 	}
 }
 
-func TestLab_SayPlan(t *testing.T) {
+func TestLab_Announce(t *testing.T) {
 	var out bytes.Buffer
 	l := &lab{options: options{scenarios: []string{"all"}, seconds: 0.1, rounds: 1, longestRound: time.Nanosecond, progress: &out}}
-	l.sayPlan()
+	l.announce()
 	if !strings.Contains(out.String(), "this takes about 1 second") || len(l.report.Notes) != 1 || !strings.Contains(l.report.Notes[0], "cases are left out") {
 		t.Errorf("%s; notes %q", out.String(), l.report.Notes)
 	}

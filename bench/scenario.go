@@ -14,7 +14,7 @@ type scenario struct {
 	help    string
 	cases   []benchCase
 	measure func(l *lab, ctx context.Context, scenario string) error // where there are no cases
-	takes   func(o *options) time.Duration                           // about how long measure takes
+	takes   func(o *options) (total time.Duration, left int)         // about how long measure takes, and cases that it leaves out
 }
 
 // benchCase is one load and the targets that it is put on, which take turns in this order.

@@ -85,12 +85,13 @@ func (o *options) chosenTransforms() (chosen []*transformCase) {
 	return chosen
 }
 
-// transformsTake is about how long the scenario takes.
-func transformsTake(o *options) (total time.Duration) {
-	for _, c := range o.chosenTransforms() {
+// transformsTake is about how long the scenario takes, and the cases that it leaves out.
+func transformsTake(o *options) (total time.Duration, left int) {
+	chosen := o.chosenTransforms()
+	for _, c := range chosen {
 		total += time.Duration(o.rounds*len(c.rows)) * o.roundTakes(transformExtra)
 	}
-	return total
+	return total, len(transformCases) - len(chosen)
 }
 
 // runTransforms runs all rounds of the scenario, the rows of a case in turn, each round in a process of its own.
