@@ -330,6 +330,9 @@ func TestLab_Targets_BeforeStandsBesideEachWeir(t *testing.T) {
 func TestScenarios_AreCompleteAndDistinct(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range scenarios {
+		if (s.measure == nil) != (s.takes == nil) {
+			t.Errorf("%s: what measures by itself says how long it takes, and nothing else does", s.name)
+		}
 		for _, c := range s.cases {
 			key := s.name + c.name
 			if seen[key] || len(c.targets) == 0 || c.connections < 1 || c.events < 1 || c.eventBytes < load.MinEventBytes {
