@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/dustin/go-humanize/english"
@@ -77,8 +76,8 @@ func (l *lab) announce() {
 	total, left := l.estimate()
 	l.say("this takes %s", about(total))
 	if left > 0 {
-		note := fmt.Sprintf("%s left out: those that only --full runs, or whose rounds take longer than --longest-round", english.PluralWord(left, "1 case is", fmt.Sprintf("%d cases are", left)))
-		l.report.Notes = append(l.report.Notes, note+".")
+		note := english.Plural(left, "case", "") + " left out: for --full, or with rounds longer than --longest-round"
+		l.report.Notes = append(l.report.Notes, note)
 		l.say("%s", note)
 	}
 	l.startBar(total)

@@ -129,7 +129,7 @@ func TestLab_Announce(t *testing.T) {
 	var out bytes.Buffer
 	l := &lab{options: options{scenarios: []string{"all"}, seconds: 0.1, rounds: 1, longestRound: time.Nanosecond, progress: &out}}
 	l.announce()
-	if !strings.Contains(out.String(), "this takes about 1 second") || len(l.report.Notes) != 1 || !strings.Contains(l.report.Notes[0], "cases are left out") {
+	if !strings.Contains(out.String(), "this takes about 1 second") || len(l.report.Notes) != 1 || !strings.Contains(l.report.Notes[0], "cases left out") {
 		t.Errorf("%s; notes %q", out.String(), l.report.Notes)
 	}
 	for d, want := range map[time.Duration]string{0: "about 1 second", 61 * time.Second: "about 61 seconds", 8*time.Minute + 40*time.Second: "about 9 minutes"} {

@@ -140,9 +140,12 @@ func newChart(scenario, title string, panels ...panel) Chart {
 // maxFileName bounds names: file systems do as well.
 const maxFileName = 200
 
+// unusual are characters that a name on some system, or in a link, may not have.
+var unusual = regexp.MustCompile(`[^a-z0-9.]+`)
+
 // fileName makes a title a name that needs no quoting anywhere.
 func fileName(title string) string {
-	name := regexp.MustCompile(`[^a-z0-9.]+`).ReplaceAllString(strings.ToLower(strings.ReplaceAll(title, ",", "")), "-")
+	name := unusual.ReplaceAllString(strings.ToLower(strings.ReplaceAll(title, ",", "")), "-")
 	const extension = ".svg"
 	return strings.Trim(name[:min(len(name), maxFileName-len(extension))], "-.") + extension
 }
