@@ -14,7 +14,7 @@ type Log struct {
 	dir  string
 	opts Options
 
-	wake chan struct{} // tells the committer that something is queued; holds one token
+	wake chan struct{} // tells the committer that enough is queued; holds one token
 	done chan struct{} // closed when Run has ended
 
 	mu       sync.Mutex
@@ -23,6 +23,7 @@ type Log struct {
 	active   int64         // durable bytes of the active segment
 	changed  chan struct{} // closed and replaced when durable, segs or closing change and somebody waits
 	waiters  int
+	company  company
 	durable  Offset
 	settled  Offset // the highest offset that Reclaim was told
 	total    int64  // bytes of all segments
@@ -97,11 +98,14 @@ func (l *Log) Append(ctx context.Context, origin Origin, events []Event) (Offset
 	i := len(g.requests)
 	g.requests = append(g.requests, request{origin: origin, events: events})
 	g.bytes += size
+	enough := l.queuedLocked() >= l.company.wake || len(l.queue) > 1
 	l.mu.Unlock()
 
-	select {
-	case l.wake <- struct{}{}:
-	default: // a token is there already
+	if enough {
+		select {
+		case l.wake <- struct{}{}:
+		default: // a token is there already
+		}
 	}
 	<-g.done
 	if g.err != nil {
