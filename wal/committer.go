@@ -85,6 +85,7 @@ func (l *Log) drain(ctx context.Context) error {
 func (l *Log) finish() error {
 	var err error
 	if l.lib != nil {
+		l.ahead.cut(l.tailBytes) // before the mark, whose sync makes it durable
 		if l.appended {
 			if err := l.writeCleanMark(); err != nil { // a full disk must not make an orderly stop a failure
 				l.opts.Logger.Warn("the log is closed without its clean mark; the next start looks at its end as after a crash", "error", err)
@@ -163,6 +164,7 @@ func (l *Log) takeLocked() *group {
 func (l *Log) commit(ctx context.Context, g *group) {
 	start := time.Now()
 	c := commit{first: l.durable + 1, next: l.durable + 1, watermark: l.nextSeq - 1, tail: l.tailBytes}
+	l.ahead.prepare(l.tailSeq, l.tailBytes, int64(g.bytes))
 	err := l.writeGroup(g, &c)
 	if err == nil {
 		syncStart := time.Now()
@@ -238,8 +240,11 @@ func (l *Log) endFrame(frame []byte, first Offset, c *commit, flags uint8) error
 		flags: flags, bodyBytes: uint32(len(frame) - frameHeaderBytes), count: uint32(c.next - first),
 		seq: l.nextSeq, first: first, watermark: c.watermark, gen: l.gen,
 	}
-	putFrameHeader(frame, &h)
 	size := int64(uvarintBytes(uint64(len(frame))) + len(frame))
+	if l.ahead.follow(l.tailBytes + size) {
+		h.flags |= flagZeros
+	}
+	putFrameHeader(frame, &h)
 	made, err := l.writeFrame(frame)
 	if err != nil {
 		return err
@@ -267,7 +272,8 @@ func (l *Log) writeFrame(frame []byte) (made bool, err error) {
 	if l.tailBytes < l.opts.SegmentBytes {
 		return false, nil
 	}
-	l.tailBytes = 0
+	l.tailSeq, l.tailBytes = l.nextSeq, 0
+	l.ahead.leave()
 	l.made++
 	return true, nil
 }
@@ -332,6 +338,7 @@ func (l *Log) recover(ctx context.Context) {
 	// After a failed write or sync the library's state is not to be trusted, its Close error included.
 	_ = l.lib.Close()
 	l.lib = nil
+	l.ahead.leave()
 	wait := &backoff.ExponentialBackOff{InitialInterval: failureBackoffMin, MaxInterval: failureBackoffMax, Multiplier: 2, RandomizationFactor: 0.2}
 	wait.Reset()
 	for {
@@ -416,7 +423,7 @@ func (l *Log) begin() error {
 	if err != nil {
 		return fmt.Errorf("open library: %w", err)
 	}
-	l.lib, l.tailBytes, l.made = lib, 0, 0
+	l.lib, l.tailSeq, l.tailBytes, l.made = lib, l.nextSeq, 0, 0
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(l.segs)

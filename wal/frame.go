@@ -17,7 +17,8 @@ import (
 //
 //	 0  4  magic       fe 57 46 fd   (fe and fd never occur in UTF-8)
 //	 4  1  version     1
-//	 5  1  flags       1: last frame of its group; 2: clean mark (no records, written at a clean stop)
+//	 5  1  flags       1: last frame of its group; 2: clean mark (no records, written at a clean stop);
+//	               4: what follows it in the segment may be zeros that were written ahead
 //	 6  2  reserved    0
 //	 8  4  body length bytes of records behind the header
 //	12  4  count       records in the body
@@ -36,6 +37,7 @@ const (
 
 	flagGroupEnd  = 1
 	flagCleanMark = 2
+	flagZeros     = 4
 )
 
 // A record describes itself, so that it can be found and proven without the frame around it.
@@ -94,6 +96,7 @@ type frameHeader struct {
 
 func (h *frameHeader) groupEnd() bool  { return h.flags&flagGroupEnd != 0 }
 func (h *frameHeader) cleanMark() bool { return h.flags&flagCleanMark != 0 }
+func (h *frameHeader) zeros() bool     { return h.flags&flagZeros != 0 }
 
 // putFrameHeader writes h into the first frameHeaderBytes of dst.
 func putFrameHeader(dst []byte, h *frameHeader) {

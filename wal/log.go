@@ -38,7 +38,9 @@ type Log struct {
 	lib       library // committer only, like the fields below
 	mark      *mark
 	nextSeq   uint64 // sequence of the next frame
-	tailBytes int64  // bytes that the library holds in its active segment
+	tailSeq   uint64 // first sequence of the library's active segment
+	tailBytes int64  // bytes that the library holds in it
+	ahead     ahead
 	made      int    // segments that this library log made
 	frame     []byte // encoding buffer
 	appended  bool   // this life has written something

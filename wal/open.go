@@ -98,10 +98,13 @@ func (lay *layout) findEnd(dir string) error {
 		}
 		if t.end > 0 {
 			lay.keep, lay.seq, lay.next, lay.gen, lay.clean = i+1, t.seq, t.next, t.gen, t.clean
+			if t.zeros {
+				b = b[:max(int(t.end), len(b)-padding(b))]
+			}
+			s.size = t.end
 			if t.seq != bound { // else what follows is superseded and was dealt with before
 				lay.torn = int64(len(b)) - t.end
-			} else {
-				s.size = t.end
+				s.size += lay.torn
 			}
 			return nil
 		}
@@ -233,6 +236,7 @@ func Open(dir string, opts Options) (*Log, error) {
 		l.total += l.segs[i].size
 	}
 	l.gen, l.durable, l.nextSeq = lay.gen, lay.next-1, lay.seq
+	l.ahead = ahead{dir: dir, on: l.opts.zeros(dir), most: l.opts.SegmentBytes}
 	l.mark = openMark(dir, l.opts.Logger)
 	if err := l.begin(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open log %s: %w", dir, err), l.mark.close())
@@ -271,6 +275,9 @@ func (o *Options) setDefaults(dir string) {
 	}
 	if o.remove == nil {
 		o.remove = os.Remove
+	}
+	if o.zeros == nil {
+		o.zeros = gainsFromZeros
 	}
 	if o.frameBytes <= 0 {
 		o.frameBytes = frameBytes
@@ -355,7 +362,7 @@ func (l *Log) setAsideTorn(lay *layout) error {
 		return err
 	}
 	end := s.size - lay.torn
-	kept, err := keepBytes(l.opts.RepairDir, fmt.Sprintf("%s-%d.torn", s.name(), end), b[end:])
+	kept, err := keepBytes(l.opts.RepairDir, fmt.Sprintf("%s-%d.torn", s.name(), end), b[end:min(s.size, int64(len(b)))])
 	if err != nil {
 		// Never acknowledged, and still in the old segment until that is reclaimed: no reason to stay down.
 		l.opts.Logger.Warn("the torn tail could not be copied", "error", err)

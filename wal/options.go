@@ -45,6 +45,8 @@ type Options struct {
 	askFileSystem func(dir string) error
 	// remove unlinks a segment. Tests replace it likewise.
 	remove func(path string) error
+	// zeros reports whether the active segment gets zeros ahead of its frames. Tests replace it likewise.
+	zeros func(dir string) bool
 	// frameBytes is where the committer ends a frame and a group. Tests make it small.
 	frameBytes int
 }

@@ -62,6 +62,7 @@ type tail struct {
 	gen   generation
 	end   int64 // bytes of the segment that belong to whole groups
 	clean bool  // ends with a clean mark
+	zeros bool  // what follows may be zeros that were written ahead
 	// open means that valid frames follow whose group does not end in this segment.
 	open bool
 }
@@ -101,7 +102,7 @@ func scanTail(b []byte, seq, bound uint64) (tail, error) {
 		}
 		pos = bodyAt + int(h.bodyBytes)
 		cur.seq, cur.next, cur.gen = h.seq+1, h.first+Offset(h.count), h.gen
-		cur.clean = h.cleanMark()
+		cur.clean, cur.zeros = h.cleanMark(), h.zeros()
 		cur.open = !h.groupEnd()
 		if h.groupEnd() {
 			cur.end = int64(pos)
