@@ -25,7 +25,8 @@
 //
 // A directory holds segments, named by the sequence of their first frame in 20 digits. A frame holds the
 // records of one commit group, or a part of about 1 MiB of it; a record describes and proves itself. The
-// layouts stand above their encoders in frame.go, and in docs/format.md.
+// layouts stand above their encoders in frame.go, and in docs/format.md. Behind the frames of the active segment there may
+// be zeros, which the next ones overwrite (see ahead).
 //
 // Sequences number frames, offsets number records. A frame's watermark is the highest sequence that was
 // durable when it was made: an invalid frame at or below a later watermark is damage, one above every
