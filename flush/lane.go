@@ -140,7 +140,7 @@ func (l *lane) finish(b *batch) {
 	l.f.mu.Lock()
 	defer l.f.mu.Unlock()
 	l.release(b.reserved)
-	l.f.shelf.put(b, l.f.opts.MaxInFlight, l.f.opts.MaxInFlightBytes/4)
+	l.f.shelf.put(b, max(l.f.opts.MaxInFlight, 2), l.f.opts.MaxInFlightBytes/4)
 }
 
 // deliver settles every record of a batch or holds documents of it back. On error (ctx ended) nothing is known to be settled.
