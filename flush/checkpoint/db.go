@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"go.etcd.io/bbolt"
 
@@ -31,6 +32,8 @@ type DB struct {
 	made   bool   // by this Open
 	kept   string // see Kept
 	fault  error  // see Fault
+
+	views atomic.Uint64 // of a file beyond mappedBytes
 
 	mu      sync.Mutex // orders writers of state; held across their transaction
 	state   state      // what is stored; guarded by mu
@@ -58,8 +61,24 @@ func (db *DB) Bolt() *bbolt.DB { return db.bolt }
 // View runs fn in a reading transaction. Nothing that fn was given may be kept after it returns. A page that cannot be
 // right makes View return ErrDamaged.
 func (db *DB) View(fn func(*bbolt.Tx) error) error {
-	return db.guard(func() error { return db.bolt.View(fn) })
+	return db.guard(func() error {
+		return db.bolt.View(func(tx *bbolt.Tx) error {
+			err := fn(tx)
+			if tx.Size() > mappedBytes && db.views.Add(1)%mappedViews == 0 {
+				unmap(db.bolt.Info().Data, tx.Size()) // inside: bbolt does not move its map while a transaction reads it
+			}
+			return err
+		})
+	})
 }
+
+// bbolt maps the whole file, and what was read of it counts as memory of the process until the kernel is short of it: of a
+// million dead letters some 400 MB. A file beyond mappedBytes is therefore let go after so many readings; the pages stay in the
+// kernel's cache, where the next reading finds them.
+const (
+	mappedBytes = 16 << 20
+	mappedViews = 16
+)
 
 // Update runs fn in a writing transaction; its changes are durable when Update returns nil, and there are none otherwise.
 // Damage is told as by View.

@@ -48,7 +48,7 @@ func (s *Store) Attempted(ctx context.Context, attempts []Attempt) error {
 		return nil
 	}
 	err := s.exec(ctx, func() error {
-		b := &batch{}
+		b := newBatch(len(attempts))
 		err := s.view(func(x *index) error {
 			for _, a := range attempts {
 				e, ok, err := x.find(a.Key)
@@ -160,7 +160,7 @@ func (s *Store) end(ctx context.Context, o op, keys []flush.Key, asRead []Entry,
 		return 0, nil
 	}
 	err = s.exec(ctx, func() error {
-		b := &batch{}
+		b := newBatch(len(keys))
 		seen := make(map[flush.Key]bool, len(keys))
 		err := s.view(func(x *index) error {
 			for i, k := range keys {

@@ -188,6 +188,9 @@ func (r *letterReader) readAll(entries []Entry) ([]Found, error) {
 
 // Count returns how many letters the filter chooses.
 func (s *Store) Count(ctx context.Context, f Filter) (int, error) {
+	if n, ok := s.countStages(f); ok {
+		return n, nil
+	}
 	n := 0
 	for _, err := range s.List(ctx, f) {
 		if err != nil {
@@ -196,4 +199,21 @@ func (s *Store) Count(ctx context.Context, f Filter) (int, error) {
 		n++
 	}
 	return n, nil
+}
+
+// countStages counts what a filter chooses that asks for no more than a stage: the index keeps those counts.
+func (s *Store) countStages(f Filter) (n int, ok bool) {
+	if (f != Filter{Stage: f.Stage, Limit: f.Limit, Skip: f.Skip}) {
+		return 0, false
+	}
+	st := s.snapshot()
+	for stage, letters := range st.records() {
+		if f.Stage == "" || f.Stage == stage {
+			n += int(letters)
+		}
+	}
+	if n = max(0, n-f.Skip); f.Limit > 0 {
+		n = min(n, f.Limit)
+	}
+	return n, true
 }

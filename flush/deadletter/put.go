@@ -38,6 +38,11 @@ type batch struct {
 	events  []wal.Event
 }
 
+// newBatch has room for n changes: they are large, and growing would copy them and leave the old ones to the collector.
+func newBatch(n int) *batch {
+	return &batch{changes: make([]change, 0, n), places: make([]int, 0, n), events: make([]wal.Event, 0, n)}
+}
+
 func (b *batch) add(c change, partBytes int) error {
 	at := len(b.events)
 	events, err := c.payloads(b.events, partBytes)
@@ -74,7 +79,11 @@ func (s *Store) selectLetters(group []*request, errs []error) (b *batch, dropped
 	if err := s.catchUp(); err != nil {
 		return nil, 0, err
 	}
-	b = &batch{}
+	letters := 0
+	for _, r := range group {
+		letters += len(r.letters)
+	}
+	b = newBatch(letters)
 	room := &room{max: s.opts.MaxBytes, live: s.snapshot().bytes}
 	err = s.view(func(x *index) error {
 		seen := map[flush.Key]bool{}

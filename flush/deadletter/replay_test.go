@@ -521,11 +521,11 @@ func TestReplay_ByKey_AndByFilter(t *testing.T) {
 func TestReplay_ManyBatches_InTheOrderOfPut(t *testing.T) {
 	h := newReplayHome(t)
 	var letters []flush.Letter
-	for i := range wal.Offset(1700) {
+	for i := range wal.Offset(3*replayBatch + 200) {
 		letters = append(letters, staged(i+1, flush.StageTransform, "a"))
 	}
 	h.put(letters...)
-	if s := h.replay(Request{}); s.Delivered != 1700 || h.Len() != 0 {
+	if s := h.replay(Request{}); s.Delivered != 3*replayBatch+200 || h.Len() != 0 {
 		t.Fatalf("%+v", s)
 	}
 	var all []string

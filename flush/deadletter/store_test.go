@@ -622,3 +622,26 @@ func TestStore_NewKey_IsNeverTheSame(t *testing.T) {
 		h.reopen()
 	}
 }
+
+// TestStore_Count_OfStages: such a count is not made by going through the letters, and is the same.
+func TestStore_Count_OfStages(t *testing.T) {
+	h := newHome(t, Options{})
+	for i := range wal.Offset(30) {
+		h.put(staged(i+1, stageNumbers[1+int(i)%4], "a"))
+	}
+	if err := h.Settle(t.Context(), []flush.Key{key(1, 0), key(6, 0), key(7, 0)}, "delivered"); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []Filter{{}, {Stage: flush.StageIngest}, {Stage: flush.StageIndex, Limit: 3}, {Skip: 20}, {Skip: 20, Limit: 5}, {Skip: 40, Limit: 5}, {Stage: "other"}, {Stage: flush.StageLog, Stream: "other"}} {
+		want := 0
+		for _, err := range h.List(t.Context(), f) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			want++
+		}
+		if got, err := h.Count(t.Context(), f); err != nil || got != want {
+			t.Errorf("%+v: %d, %v; the list has %d", f, got, err, want)
+		}
+	}
+}
