@@ -27,10 +27,10 @@ type child struct {
 func newChildCommand() *cobra.Command {
 	var c child
 	cmd := &cobra.Command{
-		Use:       "child {noop|bare|sink}",
+		Use:       "child {noop|bare|sink|sink-ids}",
 		Hidden:    true,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"noop", "bare", "sink"},
+		ValidArgs: []string{"noop", "bare", "sink", sinkIDs},
 		RunE:      func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
 	cmd.Flags().StringVar(&c.addressFile, "address-file", "", "file for the address")
@@ -45,7 +45,9 @@ func (c *child) run(ctx context.Context, kind string) error {
 	answer := load.Accepted(c.accepted)
 	switch kind {
 	case "sink":
-		return c.sink(ctx)
+		return c.sink(ctx, elastictest.KeepNothing)
+	case sinkIDs:
+		return c.sink(ctx, elastictest.KeepIDs)
 	case "noop":
 		return c.serve(ctx, baseline.NewServer(baseline.Noop(answer)))
 	}
@@ -56,13 +58,16 @@ func (c *child) run(ctx context.Context, kind string) error {
 	return errors.Join(c.serve(ctx, baseline.NewServer(log.Handler(answer))), log.Close())
 }
 
+// sinkIDs is the sink that remembers ids, so that a document which comes twice is a conflict.
+const sinkIDs = "sink-ids"
+
 // sink is an Elasticsearch that counts.
-func (c *child) sink(ctx context.Context) error {
+func (c *child) sink(ctx context.Context, keep elastictest.Keep) error {
 	ln, err := c.listen()
 	if err != nil {
 		return err
 	}
-	s := elastictest.NewServer(elastictest.Options{Keep: elastictest.KeepNothing})
+	s := elastictest.NewServer(elastictest.Options{Keep: keep})
 	stop := context.AfterFunc(ctx, s.Close)
 	defer stop()
 	return s.Serve(ln)

@@ -137,15 +137,20 @@ func (c *elasticCase) takes(ctx context.Context, binary, url, dir string) (bool,
 // settledMetric counts the documents that the server has confirmed.
 const settledMetric = `weir_flush_settled_total{outcome="delivered"}`
 
-// settled waits until weir has delivered n documents. It asks seldom at first, because asking costs the time of the
-// asked, and often towards the end.
+// settled waits until weir has delivered n documents.
 func settled(ctx context.Context, s *server, n int) error {
+	return awaitMetric(ctx, s, settledMetric, n)
+}
+
+// awaitMetric waits until weir has settled n documents as the metric counts them. It asks seldom at first, because asking
+// costs the time of the asked, and often towards the end.
+func awaitMetric(ctx context.Context, s *server, counter string, n int) error {
 	const seldom, often = time.Second, 10 * time.Millisecond
 	begun, last, moved := time.Now(), 0, time.Now()
 	timer := time.NewTimer(often)
 	defer timer.Stop()
 	for {
-		value, err := metric(ctx, s.admin, settledMetric)
+		value, err := metric(ctx, s.admin, counter)
 		now, done := time.Now(), int(value)
 		switch {
 		case err != nil:
@@ -153,11 +158,11 @@ func settled(ctx context.Context, s *server, n int) error {
 		case done == n:
 			return nil
 		case done > n:
-			return fmt.Errorf("weir says that it delivered %d of %d documents", done, n)
+			return fmt.Errorf("weir says that it settled %d of %d documents (%s)", done, n, counter)
 		case done > last:
 			last, moved = done, now
 		case now.Sub(moved) > stallPatience:
-			return fmt.Errorf("%d of %d documents were not delivered\n%s", n-done, n, s.process.tail())
+			return fmt.Errorf("%d of %d documents were not settled (%s)\n%s", n-done, n, counter, s.process.tail())
 		}
 		pause := often
 		if done > 0 {

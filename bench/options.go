@@ -82,6 +82,32 @@ func (o *options) validate() error {
 
 func (o *options) window() time.Duration { return time.Duration(o.seconds * float64(time.Second)) }
 
+// amount is how many of n a case has that is measured by amounts: n, or fewer where windows are shorter than a second.
+func (o *options) amount(n int) int { return max(int(float64(n)*min(o.seconds, 1)), 1) }
+
+// amounts are those of a case that are to run: few in any run, many in a full one. takes says about how long a round takes.
+func (o *options) amounts(few, many int, takes func(n int) time.Duration) (chosen []int) {
+	if n := o.amount(few); !o.leavesOut(false, takes(n)) {
+		chosen = append(chosen, n)
+	}
+	if !o.leavesOut(true, takes(many)) {
+		chosen = append(chosen, many)
+	}
+	return chosen
+}
+
+// amountsTake is about how long a scenario of such amounts takes, and how many of them are left out.
+func (o *options) amountsTake(few, many int, takes func(n int) time.Duration) (total time.Duration, left int) {
+	chosen := o.amounts(few, many, takes)
+	for _, n := range chosen {
+		total += time.Duration(o.rounds) * takes(n)
+	}
+	if o.before != "" {
+		total *= 2
+	}
+	return total, 2 - len(chosen)
+}
+
 // wants reports whether a scenario is to run.
 func (o *options) wants(s *scenario) bool {
 	return slices.Contains(o.scenarios, "all") || slices.Contains(o.scenarios, s.name)

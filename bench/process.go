@@ -118,6 +118,7 @@ func (p *process) tail() string {
 type usage struct {
 	cpu  time.Duration // user and system
 	peak int64         // bytes of memory at most (VmHWM)
+	now  int64         // bytes of memory at present (VmRSS)
 }
 
 // ticks is USER_HZ, which is 100 on every Linux that Go runs on.
@@ -142,14 +143,22 @@ func readUsage(pid int) (usage, error) {
 		return usage{}, fmt.Errorf("read usage: %w", err)
 	}
 	u := usage{cpu: time.Duration(user+system) * time.Second / ticks}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kilobytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			if err != nil {
-				return usage{}, fmt.Errorf("read usage: %w", err)
-			}
-			u.peak = kilobytes * 1024
+	for name, to := range map[string]*int64{"VmHWM:": &u.peak, "VmRSS:": &u.now} {
+		_, rest, _ := strings.Cut(string(status), name)
+		text, _, _ := strings.Cut(rest, " kB")
+		kilobytes, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+		if err != nil {
+			return usage{}, fmt.Errorf("read usage: %s of %s/status: %w", name, dir, err)
 		}
+		*to = kilobytes * 1024
 	}
 	return u, nil
+}
+
+// forgetPeak makes a process's peak of memory begin anew with what it has at present.
+func forgetPeak(pid int) error {
+	if err := os.WriteFile("/proc/"+strconv.Itoa(pid)+"/clear_refs", []byte("5"), 0); err != nil {
+		return fmt.Errorf("begin a new peak of memory: %w", err)
+	}
+	return nil
 }

@@ -75,6 +75,9 @@ func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool)
 		round.GeneratorCPU = (ownAfter.cpu - own.cpu).Seconds() / millions
 	}
 	round.PeakMegabytes = float64(after.peak) / 1e6
+	if c.settles {
+		round.EndMegabytes = float64(after.now) / 1e6
+	}
 	if err := profiled(); err != nil {
 		return round, problems, err
 	}
@@ -93,6 +96,13 @@ func (l *lab) plan(c *benchCase, s *server) load.Plan {
 		Address: s.address, Connections: c.connections, Threads: l.threads,
 		Requests: load.Make(s.address, load.Shape{Path: s.path, Events: c.events, EventBytes: c.eventBytes, Variants: n, Seed: 1}),
 		WarmUp:   l.window() / 5, Window: l.window(),
+	}
+	if c.total > 0 {
+		total := c.total
+		if !c.full {
+			total = l.amount(total)
+		}
+		p.WarmUp, p.Window, p.Limit = 0, 0, max(total/c.connections, 1)
 	}
 	if c.idle {
 		p.WarmUp, p.Window, p.Limit, p.AtOnce = 0, 0, 1, idleAtOnce

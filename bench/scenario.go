@@ -26,6 +26,8 @@ type benchCase struct {
 	idle        bool          // connections send one request each, few of them at a time, and stay open
 	full        bool          // left out of a quick run
 	takes       time.Duration // about how long a round takes, where that does not follow from the window; 0: it does
+	total       int           // requests of all connections together, see amount; 0: as many as go into the window
+	settles     bool          // the memory at the end is looked at, too
 	targets     []target
 }
 
@@ -52,13 +54,28 @@ var scenarios = []scenario{
 	},
 	{
 		name: "memory",
-		help: "peak memory of weir where it should need most",
+		help: "peak memory of weir where it should need most, and after an hour's worth of events",
 		cases: []benchCase{
+			{name: "30,000 events a minute of 1,000 B", connections: 1, events: 1, eventBytes: 1000, settles: true, targets: []target{weir}},
+			{name: "200,000 such events, as fast as they go", connections: 64, events: 1, eventBytes: 1000, total: 200_000, settles: true, takes: 6 * time.Second, targets: []target{weir}},
+			{name: "an hour of such events, as fast as they go", connections: 64, events: 1, eventBytes: 1000, total: hourOfEvents, settles: true, full: true, takes: 50 * time.Second, targets: []target{weir}},
 			{name: "1 event a request, 1,024 connections", connections: 1024, events: 1, eventBytes: 320, targets: []target{weirScript}},
 			{name: "1,000 events of 1,000 B a request, 16 connections", connections: 16, events: 1000, eventBytes: 1000, targets: []target{weirScript}},
 			{name: "32 connections, idle after one request each", connections: 32, events: 1, eventBytes: 320, idle: true, targets: []target{weir}},
 			{name: "10,000 connections, idle after one request each", connections: 10_000, events: 1, eventBytes: 320, idle: true, targets: []target{weir}},
 		},
+	},
+	{
+		name:    "letters",
+		help:    "dead letters: put, listed and replayed",
+		measure: (*lab).runLetters,
+		takes:   lettersTake,
+	},
+	{
+		name:    "store",
+		help:    "events into the embedded destination, searched for meanwhile and after",
+		measure: (*lab).runStore,
+		takes:   storeTakes,
 	},
 	{
 		name:    "transform",
@@ -67,6 +84,9 @@ var scenarios = []scenario{
 		takes:   transformsTake,
 	},
 }
+
+// hourOfEvents is an hour's worth at 30,000 events a minute.
+const hourOfEvents = 60 * 30_000
 
 // ackTargets: weir is measured twice, because on a small machine delivery takes the cores that
 // acknowledging needs. "weir" does all its work meanwhile; "weir, sink away" fills its log only.

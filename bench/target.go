@@ -55,6 +55,7 @@ type server struct {
 	process *process
 	others  []*process // that it needs
 	admin   string     // URL; "" when it has none
+	env     []string   // of a weir, for commands that are to find it
 
 	// arrived waits until everything acknowledged is where it belongs, and returns when the last of it came. nil:
 	// the target keeps nothing. The error says what is missing or doubled.

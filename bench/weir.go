@@ -97,7 +97,7 @@ func (s *server) launch(ctx context.Context, binary, dir, destination string, en
 	if s.process, err = startProcess(ctx, "weir", dir, env, binary, "serve"); err != nil {
 		return err
 	}
-	s.address, s.admin = ingest, "http://"+admin
+	s.address, s.admin, s.env = ingest, "http://"+admin, env
 	return s.process.await(ctx, startPatience, func() bool { return get(ctx, s.admin+"/readyz", nil) == nil })
 }
 

@@ -100,6 +100,9 @@ var columns = slices.Concat(
 	figure{"server", "processor seconds of the Elasticsearch for a million events", func(x Round) float64 { return x.ServerCPU }, small, lower, false}.column(),
 	figure{"backlog MB", "size of the log when the measurement began, most of the rounds", func(x Round) float64 { return x.BacklogMegabytes }, count, neither, true}.column(),
 	figure{"peak MB", "VmHWM of the process, most of the rounds; 1 MB is 10^6 bytes", func(x Round) float64 { return x.PeakMegabytes }, count, lower, true}.column(),
+	figure{"end MB", "VmRSS of the process when all had arrived, most of the rounds", func(x Round) float64 { return x.EndMegabytes }, count, lower, true}.column(),
+	figure{"client s/M", "processor seconds of the command that asked, for a million letters", func(x Round) float64 { return x.ClientCPU }, small, lower, false}.column(),
+	figure{"client MB", "VmHWM of the command that asked, most of the rounds", func(x Round) float64 { return x.ClientMegabytes }, count, lower, true}.column(),
 )
 
 // column returns the figure's own column and those of its ceilings.

@@ -54,7 +54,11 @@ type Round struct {
 	GeneratorCPU float64 `json:"generator_cpu_seconds_per_million"`
 	// ServerCPU is of the Elasticsearch that was delivered into; 0 where it was not looked at.
 	ServerCPU     float64 `json:"server_cpu_seconds_per_million,omitempty"`
-	PeakMegabytes float64 `json:"peak_megabytes"` // VmHWM; 1 MB is 10^6 bytes
+	PeakMegabytes float64 `json:"peak_megabytes"`          // VmHWM; 1 MB is 10^6 bytes
+	EndMegabytes  float64 `json:"end_megabytes,omitempty"` // VmRSS when all was over; 0: not looked at
+	// Of a command that asked the target; 0 where there is none.
+	ClientCPU       float64 `json:"client_cpu_seconds_per_million,omitempty"`
+	ClientMegabytes float64 `json:"client_peak_megabytes,omitempty"`
 
 	// What was checked against the sink, by the events' own marks.
 	Lost    int64 `json:"lost_events,omitempty"`    // acknowledged and not arrived
