@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -49,9 +48,7 @@ SIGHUP: scripts and the log level are read again.`,
 		if err != nil {
 			return err
 		}
-		if a.getenv("GOGC") == "" {
-			debug.SetGCPercent(gcPercent)
-		}
+		limitMemory(a.getenv)
 		level := new(slog.LevelVar)
 		logger := newLogger(a.stderr, cfg.Log, level)
 		s, err := openService(cfg, logger, level, load)
@@ -62,10 +59,6 @@ SIGHUP: scripts and the log level are read again.`,
 	}
 	return cmd
 }
-
-// gcPercent keeps the heap small: most of it is long-lived arenas and buffers, of which the default would
-// double the share in memory. What it costs in processor time is in docs/benchmarks.md.
-const gcPercent = 50
 
 // newLogger makes the service's own log. Its level can be changed through level.
 func newLogger(w io.Writer, cfg LogConfig, level *slog.LevelVar) *slog.Logger {

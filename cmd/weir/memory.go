@@ -1,0 +1,60 @@
+package main
+
+import (
+	"math"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+// gcPercent keeps the heap small: most of it is long-lived arenas and buffers, of which the default would
+// double the share in memory. What it costs in processor time is in docs/benchmarks.md.
+const gcPercent = 50
+
+// smallMemory is what Go's part of the process is to stay within while little of it is in use: stacks that have grown, and
+// garbage, go earlier then. Between smallMemory and largeHeap the limit follows what is in use, so that collecting
+// stays cheap; beyond largeHeap only gcPercent rules.
+const (
+	smallMemory = 72 << 20
+	largeHeap   = 80 << 20
+)
+
+// limitMemory sets how much garbage may lie about. What the environment says about it (GOGC, GOMEMLIMIT) stands.
+func limitMemory(getenv func(string) string) {
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if getenv("GOMEMLIMIT") == "" {
+		followHeap()
+	}
+}
+
+// followHeap sets the limit now and after every collection.
+func followHeap() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	limit := int64(0)
+	eachCollection(func() {
+		metrics.Read(live)
+		if next := memoryLimit(live[0].Value.Uint64()); next != limit {
+			limit = next
+			debug.SetMemoryLimit(limit)
+		}
+	})
+}
+
+// memoryLimit is the limit for a heap of which so much is in use.
+func memoryLimit(live uint64) int64 {
+	if live > largeHeap {
+		return math.MaxInt64
+	}
+	const step = 4 << 20 // setting a limit stops the world for a moment
+	return max(smallMemory, (int64(live)*9/8+16<<20+step-1)/step*step)
+}
+
+// eachCollection calls do now and after every collection, on a goroutine of the runtime's: an object that nobody holds is
+// found by each.
+func eachCollection(do func()) {
+	do()
+	sentinel := new(struct{ p *byte }) // with a pointer, so that it shares its memory with no other object
+	runtime.AddCleanup(sentinel, eachCollection, do)
+}
