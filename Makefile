@@ -26,6 +26,9 @@ RACE := -race
 RACE_NOTE := @:
 endif
 
+# cmd/weir/default.pgo changes how every package below cmd/weir is compiled. Tests do without: it would compile all of them once more.
+TEST := $(GO) test -pgo=off
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -57,20 +60,20 @@ lint: ## go vet and staticcheck
 .PHONY: test
 test: ## run the tests, with the race detector where a C compiler is
 	$(RACE_NOTE)
-	$(GO) test $(RACE) ./...
+	$(TEST) $(RACE) ./...
 
 .PHONY: race
 race: ## run the tests with the race detector, or fail
-	$(GO) test -race ./...
+	$(TEST) -race ./...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (5s)
 	@set -e; log=$$(mktemp); trap 'rm -f "$$log" "$$log.failed"' EXIT; \
 	pkgs=$$($(GO) list ./...); for pkg in $$pkgs; do \
-		list=$$($(GO) test -list '^Fuzz' $$pkg); \
+		list=$$($(TEST) -list '^Fuzz' $$pkg); \
 		for target in $$(echo "$$list" | grep '^Fuzz' || true); do \
 			echo "fuzz $$pkg $$target"; rm -f "$$log.failed"; \
-			{ $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $$pkg 2>&1 || touch "$$log.failed"; } \
+			{ $(TEST) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $$pkg 2>&1 || touch "$$log.failed"; } \
 				| tee "$$log" | grep --line-buffered -v FAIL || true; \
 			if [ ! -e "$$log.failed" ]; then continue; fi; \
 			if grep -q '^    context deadline exceeded' "$$log" && ! grep -Eq 'Failing input|panic:|_test.go:' "$$log"; then \
@@ -81,15 +84,15 @@ fuzz: ## run every fuzz target for FUZZTIME (5s)
 
 .PHONY: crash
 crash: ## kill the real service CRASH_KILLS (20) times under load and count events
-	cd cmd/weir && $(GO) test -run '^TestTorture$$/^kill$$' -count=1 -timeout 0 -torture.kills=$(CRASH_KILLS) -torture.seed=$(SEED)
+	cd cmd/weir && $(TEST) -run '^TestTorture$$/^kill$$' -count=1 -timeout 0 -torture.kills=$(CRASH_KILLS) -torture.seed=$(SEED)
 
 .PHONY: torture
 torture: ## try every fault for BUDGET (10m) and print one table; SEED repeats a run
-	cd cmd/weir && $(GO) test -run '^TestTorture$$' -count=1 -timeout 0 -torture.budget=$(BUDGET) -torture.seed=$(SEED)
+	cd cmd/weir && $(TEST) -run '^TestTorture$$' -count=1 -timeout 0 -torture.budget=$(BUDGET) -torture.seed=$(SEED)
 
 .PHONY: matrix
 matrix: ## strike delivery with every kind of fault on a simulated clock, and print the table
-	cd flush/elastic && $(GO) test -run '^TestMatrix$$' -count=1 -matrix.table
+	cd flush/elastic && $(TEST) -run '^TestMatrix$$' -count=1 -matrix.table
 
 .PHONY: mutants
 mutants: ## put known bugs back in, and show which test catches each
@@ -99,7 +102,7 @@ mutants: ## put known bugs back in, and show which test catches each
 integration: ## test against real servers: WEIR_TEST_ES_URL, WEIR_TEST_ES_START (docs/testing.md)
 	@echo "WEIR_TEST_ES_URL, a server that tests may write to: $${WEIR_TEST_ES_URL:-not set, so that every test against a real server skips}"
 	@echo "WEIR_TEST_ES_START, a command that starts further servers: $${WEIR_TEST_ES_START:-not set, so that tests skip which limit, kill or guard a server}"
-	$(GO) test ./flush/elastic ./cmd/weir -run '^TestReal_' -count=1 -v -timeout 15m
+	$(TEST) ./flush/elastic ./cmd/weir -run '^TestReal_' -count=1 -v -timeout 15m
 
 .PHONY: bench
 bench: ## measure in under ten minutes, or one SCENARIO; the report goes into BENCH_REPORT (bin/bench)
@@ -112,6 +115,16 @@ bench-all: ## measure everything, with longer windows; BENCH_FLAGS adds options 
 .PHONY: bench-short
 bench-short: ## put every load that is quickly done on every target once; only the checks count, not the speed
 	$(GO) run ./bench --seconds 0.1 --rounds 1 --longest-round 2s $(BENCH_FLAGS) >/dev/null
+
+# What most do: an event a request, and many, as they are and through a script.
+PGO_PROFILES := bin/profiles/weir-[0-9]*.cpu.pprof bin/profiles/weir-*-line-script-[0-9]*.cpu.pprof
+
+.PHONY: pgo
+pgo: ## refresh cmd/weir/default.pgo, with which go build compiles weir, from profiles of the benchmark (2 minutes)
+	rm -rf bin/profiles
+	$(GO) run ./bench --scenario ack,delivery --rounds 1 --seconds 6 --profile bin/profiles
+	$(GO) tool pprof -proto $(PGO_PROFILES) > bin/merged.pprof
+	mv bin/merged.pprof cmd/weir/default.pgo
 
 .PHONY: check
 check: ## all of the quick ones: formatting, lint, fuzz, crash, matrix, short benchmark, tests
