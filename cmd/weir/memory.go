@@ -19,23 +19,23 @@ const (
 	largeHeap   = 80 << 20
 )
 
-// limitMemory sets how much garbage may lie about. What the environment says about it (GOGC, GOMEMLIMIT) stands.
+// limitMemory sets how much garbage may lie about. An environment that says when to collect (GOGC) stands, and so does the most
+// that it allows (GOMEMLIMIT).
 func limitMemory(getenv func(string) string) {
-	if getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+	if getenv("GOGC") != "" {
+		return
 	}
-	if getenv("GOMEMLIMIT") == "" {
-		followHeap()
-	}
+	debug.SetGCPercent(gcPercent)
+	followHeap(debug.SetMemoryLimit(-1))
 }
 
-// followHeap sets the limit now and after every collection.
-func followHeap() {
+// followHeap sets the limit, most at most, now and after every collection.
+func followHeap(most int64) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	limit := int64(0)
 	eachCollection(func() {
 		metrics.Read(live)
-		if next := memoryLimit(live[0].Value.Uint64()); next != limit {
+		if next := min(memoryLimit(live[0].Value.Uint64()), most); next != limit {
 			limit = next
 			debug.SetMemoryLimit(limit)
 		}
