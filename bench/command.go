@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -24,16 +23,44 @@ func (s *server) runCommand(ctx context.Context, binary string, out io.Writer, a
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), s.env...), out, &complaint
 	begun := time.Now()
-	err = cmd.Run()
-	use.length = time.Since(begun)
+	if err = cmd.Start(); err == nil {
+		peak := followPeak(cmd.Process.Pid)
+		err = cmd.Wait()
+		use.length = time.Since(begun)
+		use.usage.peak = peak()
+	}
 	if err != nil {
 		return use, fmt.Errorf("weir %s: %w\n%s", strings.Join(args, " "), err, bytes.TrimSpace(complaint.Bytes()))
 	}
 	use.usage.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	if r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		use.usage.peak = int64(r.Maxrss) * 1024 //nolint:unconvert // not an int64 everywhere
-	}
 	return use, nil
+}
+
+// followPeak looks at the peak of a process's memory until the function that it returns is called, which tells the last one
+// seen. What the kernel tells at the end of a child (ru_maxrss) begins with the peak of its parent.
+func followPeak(pid int) (stop func() int64) {
+	peak := make(chan int64)
+	ended := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		most := int64(0)
+		for {
+			if u, err := readUsage(pid); err == nil { // it may have ended
+				most = max(most, u.peak)
+			}
+			select {
+			case <-tick.C:
+			case <-ended:
+				peak <- most
+				return
+			}
+		}
+	}()
+	return func() int64 {
+		close(ended)
+		return <-peak
+	}
 }
 
 // lineCounter counts lines and forgets them.

@@ -221,7 +221,7 @@ func TestSettled(t *testing.T) {
 		want   string
 	}{
 		"all come after a while": {[]int{0, 10, 90, 100}, ""},
-		"one too many":           {[]int{0, 101}, "weir says that it delivered 101 of 100 documents"},
+		"one too many":           {[]int{0, 101}, "weir says that it settled 101 of 100 documents"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := 0
