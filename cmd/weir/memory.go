@@ -11,12 +11,12 @@ import (
 // double the share in memory. What it costs in processor time is in docs/benchmarks.md.
 const gcPercent = 50
 
-// smallMemory is what Go's part of the process is to stay within while little of it is in use: stacks that have grown, and
-// garbage, go earlier then. Between smallMemory and largeHeap the limit follows what is in use, so that collecting
-// stays cheap; beyond largeHeap only gcPercent rules.
+// smallMemory is what Go's part of the process stays within while no more than smallHeap is in use: the stacks of many connections,
+// which only a collection shrinks, go earlier then. With more in use the limit would make collections follow one another, which costs
+// more than the memory is worth; gcPercent alone rules.
 const (
 	smallMemory = 72 << 20
-	largeHeap   = 80 << 20
+	smallHeap   = 40 << 20
 )
 
 // limitMemory sets how much garbage may lie about. An environment that says when to collect (GOGC) stands, and so does the most
@@ -44,11 +44,10 @@ func followHeap(most int64) {
 
 // memoryLimit is the limit for a heap of which so much is in use.
 func memoryLimit(live uint64) int64 {
-	if live > largeHeap {
+	if live > smallHeap {
 		return math.MaxInt64
 	}
-	const step = 4 << 20 // setting a limit stops the world for a moment
-	return max(smallMemory, (int64(live)*9/8+16<<20+step-1)/step*step)
+	return smallMemory
 }
 
 // eachCollection calls do now and after every collection, on a goroutine of the runtime's: an object that nobody holds is
