@@ -30,7 +30,10 @@
 //	M5  A round into a real server counts only with exactly its documents in the index.
 //	M6  A round of transforms counts only when every event has become one document.
 //	M7  A run that is broken off, also by a signal, writes the reports of the rounds that it finished.
+//	M8  A round of dead letters counts only when each was listed and delivered once, and none is left; one of the search
+//	    store only when as many events are found as were acknowledged.
 //
+// The scenarios "letters" and "store" go through several rows with one weir (see rows.go), the first also by weir's own commands.
 // The scenario "transform" starts no server: it measures package lua in processes of their own beside other ways to
 // do the same (package transform).
 //

@@ -57,6 +57,7 @@ var ceilings = []ceiling{
 	{PlainLoop, "of plain loop", &delivered},
 	{BulkIndexer, "of esutil", &delivered},
 	{PlainWay, "of plain way", &coreRate},
+	{"plain read", "of plain read", &handled},
 	{"bare write", "p50 of bare write", &p50},
 	{"bare", "p99 of bare", &p99},
 }
