@@ -234,6 +234,36 @@ func TestRunCase_TargetDiesUnderLoad(t *testing.T) {
 	}
 }
 
+func TestRunCase_Connections(t *testing.T) {
+	for name, c := range map[string]benchCase{
+		"new each":       {connections: 3, events: 1, dialEach: true},
+		"unix":           {connections: 3, events: 2, unix: true},
+		"unix, new each": {connections: 3, events: 1, unix: true, dialEach: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			l.rounds = 1
+			c.targets = []target{noop, bare}
+			for _, row := range runOne(t, l, c).Rows {
+				if r := row.Rounds[0]; r.Acked == 0 || r.Offered != 0 || len(l.report.Failures) > 0 {
+					t.Errorf("%s: %+v, failures %q", row.Target, r, l.report.Failures)
+				}
+			}
+		})
+	}
+}
+
+func TestRunCase_FixedRateBesideSlowConnections(t *testing.T) {
+	l := newLab(t)
+	l.rounds = 1
+	beside := noop
+	beside.slow = 50
+	got := runOne(t, l, benchCase{connections: 4, events: 2, rate: 500, targets: []target{beside}})
+	if r := got.Rows[0].Rounds[0]; r.Offered != 1000 || r.Acked != 2*60 || r.P9999 < r.P50 || len(l.report.Failures) > 0 {
+		t.Errorf("%+v, failures %q", r, l.report.Failures)
+	}
+}
+
 func TestDelivered_CountsAtTheSink(t *testing.T) {
 	l := newLab(t)
 	sink, address, err := startChild(t.Context(), l, l.dir, "sink", 0)

@@ -21,6 +21,7 @@ type child struct {
 	addressFile string // where it says where it listens
 	dir         string // for its data
 	accepted    int    // events that it says each request had
+	unix        string // socket to listen on; "": a free port
 }
 
 // newChildCommand is the hidden command of the child processes.
@@ -36,6 +37,7 @@ func newChildCommand() *cobra.Command {
 	cmd.Flags().StringVar(&c.addressFile, "address-file", "", "file for the address")
 	cmd.Flags().StringVar(&c.dir, "dir", "", "data directory")
 	cmd.Flags().IntVar(&c.accepted, "accepted", 1, "events of each request")
+	cmd.Flags().StringVar(&c.unix, "unix", "", "listen on this socket")
 	cmd.AddCommand(newTransformChild())
 	return cmd
 }
@@ -68,6 +70,9 @@ func (c *child) sink(ctx context.Context) error {
 	return s.Serve(ln)
 }
 
+// unixAddress is the address of a socket for the load generator.
+func unixAddress(path string) string { return "unix:" + path }
+
 // serve runs a server until ctx ends.
 func (c *child) serve(ctx context.Context, s *fasthttp.Server) error {
 	ln, err := c.listen()
@@ -83,15 +88,25 @@ func (c *child) serve(ctx context.Context, s *fasthttp.Server) error {
 	return err
 }
 
-// listen binds a free port and tells the parent which.
+// listen binds a free port, or the socket, and tells the parent which.
 func (c *child) listen() (net.Listener, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	network, address, told := "tcp", "127.0.0.1:0", ""
+	if c.unix != "" {
+		network, address, told = "unix", c.unix, unixAddress(c.unix)
+	}
+	ln, err := net.Listen(network, address)
+	switch {
+	case err != nil && c.unix != "":
+		return nil, fmt.Errorf("listen: %w; a socket's path has at most 107 bytes: is --dir short enough?", err)
+	case err != nil:
 		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if told == "" {
+		told = ln.Addr().String()
 	}
 	// Renamed into place, so that whoever sees the file sees all of it.
 	temporary := c.addressFile + ".new"
-	err = os.WriteFile(temporary, []byte(ln.Addr().String()), 0o600)
+	err = os.WriteFile(temporary, []byte(told), 0o600)
 	if err == nil {
 		err = os.Rename(temporary, c.addressFile)
 	}
