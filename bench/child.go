@@ -22,22 +22,24 @@ type child struct {
 	dir         string // for its data
 	accepted    int    // events that it says each request had
 	unix        string // socket to listen on; "": a free port
+	bulk        string // address for bulk requests, beside the one that the parent is told
 }
 
 // newChildCommand is the hidden command of the child processes.
 func newChildCommand() *cobra.Command {
 	var c child
 	cmd := &cobra.Command{
-		Use:       "child {noop|bare|sink}",
+		Use:       "child {noop|bare|sink|counter}",
 		Hidden:    true,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"noop", "bare", "sink"},
+		ValidArgs: []string{"noop", "bare", "sink", "counter"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
 	cmd.Flags().StringVar(&c.addressFile, "address-file", "", "file for the address")
 	cmd.Flags().StringVar(&c.dir, "dir", "", "data directory")
 	cmd.Flags().IntVar(&c.accepted, "accepted", 1, "events of each request")
 	cmd.Flags().StringVar(&c.unix, "unix", "", "listen on this socket")
+	cmd.Flags().StringVar(&c.bulk, "bulk", "", "take bulk requests on this address")
 	cmd.AddCommand(newTransformChild())
 	return cmd
 }
@@ -48,6 +50,8 @@ func (c *child) run(ctx context.Context, kind string) error {
 	switch kind {
 	case "sink":
 		return c.sink(ctx)
+	case "counter":
+		return c.counter(ctx)
 	case "noop":
 		return c.serve(ctx, baseline.NewServer(baseline.Noop(answer)))
 	}

@@ -24,7 +24,7 @@ type Shape struct {
 // MinEventBytes is the least size of a made event. Below roomyBytes it has fewer members.
 const (
 	MinEventBytes  = 100
-	MinMarkedBytes = roomyBytes + marks.Width
+	MinMarkedBytes = roomyBytes + marks.Width - 16 // the mark stands where an id of 16 digits was
 	roomyBytes     = 300
 )
 

@@ -18,8 +18,8 @@ func TestMake_SizeAndValidity(t *testing.T) {
 	for _, tt := range []struct {
 		size int
 		run  *marks.Run
-	}{{MinEventBytes, nil}, {roomyBytes - 1, nil}, {roomyBytes, nil}, {320, nil}, {1024, nil}, {MinMarkedBytes, &run}, {400, &run}} {
-		shape := Shape{Path: "/ingest", Events: 1, EventBytes: tt.size, Variants: 50, Seed: 9, Run: tt.run}
+	}{{MinEventBytes, nil}, {roomyBytes - 1, nil}, {roomyBytes, nil}, {320, &run}, {1024, nil}, {MinMarkedBytes, &run}, {400, &run}} {
+		shape := Shape{Path: "/ingest", Events: 1, EventBytes: tt.size, Variants: 500, Seed: 9, Run: tt.run}
 		requests := Make("h", shape)
 		again := Make("h", shape)
 		for i, r := range requests {
@@ -124,7 +124,7 @@ func TestShape_Validate(t *testing.T) {
 		"2 events in a request": {Events: 2, EventBytes: 320, Format: Object},
 		"0 events":              {EventBytes: 320},
 		"the least is 100":      {Events: 1, EventBytes: 99},
-		"the least is 328":      {Events: 1, EventBytes: 327, Run: &run},
+		"the least is 312":      {Events: 1, EventBytes: 311, Run: &run},
 	} {
 		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)

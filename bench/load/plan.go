@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -87,6 +88,21 @@ func (r *Result) Rate() float64 {
 		return 0
 	}
 	return float64(r.Events) / r.Window.Seconds()
+}
+
+// Add takes a later part of the same load into the result: the window is that of both parts.
+func (r *Result) Add(later *Result) {
+	r.Requests += later.Requests
+	r.Events += later.Events
+	r.Window += later.Window
+	r.Acked += later.Acked
+	r.Failures += later.Failures
+	r.Failure = cmp.Or(r.Failure, later.Failure)
+	r.Unanswered += later.Unanswered
+	r.Unsent += later.Unsent
+	r.SlowCuts += later.SlowCuts
+	r.Ended = later.Ended
+	r.Latency.Merge(later.Latency)
 }
 
 // Percentile returns the latency that p per cent of the requests of the window did not exceed.

@@ -27,6 +27,9 @@ func (l *Ledger) Acknowledge(first int64, n int) {
 	}
 }
 
+// Acked returns how many events were acknowledged.
+func (l *Ledger) Acked() int64 { return l.Compare(nil).Acked }
+
 // Verdict is what became of a run.
 type Verdict struct {
 	Sent, Acked  int64
