@@ -76,6 +76,7 @@ type otherRound struct {
 	cpu   time.Duration // that its processes had used at their ends, less what they had at the round's beginning
 	peak  int64         // of its processes
 	known bool          // cpu and peak are of all of its processes
+	down  time.Duration // from its end until it took connections again
 }
 
 // make puts the load on the receiver, and holds what it acknowledged against what arrived.
@@ -143,7 +144,7 @@ func (r *otherRound) load(ctx context.Context, plan load.Plan) (*load.Result, er
 	if err := r.restart(ctx); err != nil {
 		return nil, err
 	}
-	r.note("down for %.2f s, in which nothing was sent", time.Since(down).Seconds())
+	r.down = time.Since(down)
 	plan.WarmUp, plan.Window = 0, plan.Window/2
 	second, err := load.Run(ctx, plan)
 	if err != nil {
@@ -155,7 +156,7 @@ func (r *otherRound) load(ctx context.Context, plan load.Plan) (*load.Result, er
 
 // judge waits until what was acknowledged has arrived, and says what did not, and what arrived twice.
 func (r *otherRound) judge(ctx context.Context, result *load.Result, round *report.Round) error {
-	if result.Failures > 0 {
+	if result.Failures > 0 && !r.other.kill { // around SIGKILL connections fail
 		r.note("%d requests were not acknowledged or lost their connection, the first: %s", result.Failures, result.Failure)
 	}
 	if r.other.ackOnly {
@@ -169,8 +170,11 @@ func (r *otherRound) judge(ctx context.Context, result *load.Result, round *repo
 	if took := counts.Latest.Sub(result.Begun).Seconds(); counts.Events > 0 && took > 0 {
 		round.Delivered = float64(counts.Events) / took
 	}
-	if v.Unanswered > 0 {
-		r.note("%d events had no acknowledgement, of which %d arrived: neither lost nor doubled", v.Unanswered, v.UnansweredIn)
+	switch {
+	case r.other.kill:
+		r.note("down for %.2f s; %d of %d events had no acknowledgement, of these %d arrived: neither lost nor doubled", r.down.Seconds(), v.Unanswered, v.Sent, v.UnansweredIn)
+	case v.Unanswered > 0:
+		r.note("%d of %d events had no acknowledgement, of these %d arrived: neither lost nor doubled", v.Unanswered, v.Sent, v.UnansweredIn)
 	}
 	switch {
 	case counts.Events == 0 && v.Acked > 0:

@@ -189,8 +189,8 @@ func TestRunOthers_Weir(t *testing.T) {
 				t.Errorf("%+v", x)
 			}
 		}
-		if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "down for") {
-			t.Errorf("notes %q", notes)
+		if len(r.Notes) != 2 || !strings.Contains(r.Notes[0], "down for") {
+			t.Errorf("notes %q", r.Notes)
 		}
 	})
 }
