@@ -25,7 +25,7 @@ const slowTick = 10 * time.Millisecond
 
 // slowHead begins the request; the body is slowBody's letters for longer than any run takes.
 var (
-	slowHead = []byte("POST /ingest HTTP/1.1\r\nHost: slow\r\nContent-Type: application/json\r\nContent-Length: 4096\r\n\r\n")
+	slowHead = []byte("POST /ingest HTTP/1.1\r\nHost: slow\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n")
 	slowBody = []byte(`{"message":"`)
 )
 
