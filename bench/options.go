@@ -18,7 +18,6 @@ type options struct {
 	scenarios []string
 	seconds   float64 // of a window
 	rounds    int
-	full      bool   // also the cases that a quick run leaves out
 	weir      string // binary; "": build it
 	before    string // another binary, measured beside it; "": none
 	dir       string

@@ -29,14 +29,22 @@ func (l *lab) runOthers(ctx context.Context) error {
 	defer sink.kill()
 	l.say("the sink takes bulk requests at http://%s", l.others.sink)
 	counter := &counterClient{url: "http://" + address}
-	for _, c := range otherCases {
+	cases := make([]benchCase, len(otherCases))
+	total := time.Duration(0)
+	for i, c := range otherCases {
 		c.targets = []target{noop, bare}
 		for _, t := range l.others.all {
 			if most := t.format.MaxEvents(); most == 0 || c.events <= most {
 				c.targets = append(c.targets, l.otherTarget(counter, t))
 			}
 		}
-		if err := l.runCase(ctx, "beside others", &c); err != nil {
+		cases[i] = c
+		total += time.Duration(l.rounds*len(c.targets)) * (l.takes(&c) + l.others.settle)
+	}
+	l.say("this takes %s, and more where events do not arrive", about(total))
+	l.startBar(total)
+	for i := range cases {
+		if err := l.runCase(ctx, "beside others", &cases[i]); err != nil {
 			return err
 		}
 	}

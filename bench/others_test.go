@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -142,11 +141,11 @@ func TestRunOthers_AckOnly(t *testing.T) {
 
 // TestRunOthers_Weir takes the real binary as somebody else's, in every format that it speaks, and kills it.
 func TestRunOthers_Weir(t *testing.T) {
-	dir := t.TempDir()
-	binary := filepath.Join(dir, "weir")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, weirPackage).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	binary, err := builtWeir()
+	if err != nil {
+		t.Fatal(err)
 	}
+	dir := t.TempDir()
 	sink, err := freeAddress()
 	if err != nil {
 		t.Fatal(err)
