@@ -403,13 +403,12 @@ func TestRun_OpenLoop_StallCounts(t *testing.T) {
 		t.Fatalf("result %+v", open)
 	}
 	// About 100 of 300 requests became due during the stall; those of its first half waited for more than half of it.
-	if p50, p85, p99 := open.Percentile(50), open.Percentile(85), open.Percentile(99); p85 < stall/4 || p99 < stall*8/10 || p50 > p99/2 {
-		t.Errorf("open loop: p50 %s, p85 %s, p99 %s", p50, p85, p99)
+	if p85, p99 := open.Percentile(85), open.Percentile(99); p85 < stall/4 || p99 < stall*8/10 {
+		t.Errorf("open loop: p85 %s, p99 %s", p85, p99)
 	}
-	p = plan(stalling(), 1, 100)
-	closed := run(t, p)
-	if p85 := closed.Percentile(85); closed.Acked != 300 || p85 > stall/4 {
-		t.Errorf("closed loop: p85 %s, %+v", p85, closed)
+	closed := run(t, plan(stalling(), 1, 100))
+	if p85 := closed.Percentile(85); closed.Acked != 300 || p85 >= open.Percentile(85) {
+		t.Errorf("closed loop: p85 %s, open loop: %s; %+v", p85, open.Percentile(85), closed)
 	}
 }
 
@@ -423,7 +422,7 @@ func TestRun_OpenLoop_PatienceEnds(t *testing.T) {
 		return accept(c, 1)
 	})
 	p := plan(address, 1, 0)
-	p.Rate, p.Window, p.Patience = 1000, 50*time.Millisecond, 10*time.Millisecond
+	p.Rate, p.Window, p.Patience = 1000, 50*time.Millisecond, 300*time.Millisecond
 	r := run(t, p)
 	close(release)
 	if r.Unanswered != 3 || r.Unsent != 46 || r.Latency.TotalCount() != 47 || r.Percentile(90) < 40*time.Millisecond {
