@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,8 +31,27 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if binaries != "" {
+		_ = os.RemoveAll(binaries) // what is left is in the temporary directory
+	}
+	os.Exit(code)
 }
+
+// binaries is the directory of builtWeir; "" before it was called.
+var binaries string
+
+// builtWeir builds weir, once for all tests, and returns the binary.
+var builtWeir = sync.OnceValues(func() (path string, err error) {
+	if binaries, err = os.MkdirTemp("", "weir-bench-test-"); err != nil {
+		return "", err
+	}
+	path = filepath.Join(binaries, "weir")
+	if out, err := exec.Command("go", "build", "-o", path, weirPackage).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build weir: %w\n%s", err, out)
+	}
+	return path, nil
+})
 
 // newLab returns a lab with rounds of a fraction of a second. It needs no weir.
 func newLab(t *testing.T) *lab {
@@ -234,6 +255,36 @@ func TestRunCase_TargetDiesUnderLoad(t *testing.T) {
 	}
 }
 
+func TestRunCase_Connections(t *testing.T) {
+	for name, c := range map[string]benchCase{
+		"new each":       {connections: 3, events: 1, dialEach: true},
+		"unix":           {connections: 3, events: 2, unix: true},
+		"unix, new each": {connections: 3, events: 1, unix: true, dialEach: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			l.rounds = 1
+			c.targets = []target{noop, bare}
+			for _, row := range runOne(t, l, c).Rows {
+				if r := row.Rounds[0]; r.Acked == 0 || r.Offered != 0 || len(l.report.Failures) > 0 {
+					t.Errorf("%s: %+v, failures %q", row.Target, r, l.report.Failures)
+				}
+			}
+		})
+	}
+}
+
+func TestRunCase_FixedRateBesideSlowConnections(t *testing.T) {
+	l := newLab(t)
+	l.rounds = 1
+	beside := noop
+	beside.slow = 50
+	got := runOne(t, l, benchCase{connections: 4, events: 2, rate: 500, targets: []target{beside}})
+	if r := got.Rows[0].Rounds[0]; r.Offered != 1000 || r.Acked != 2*60 || r.P9999 < r.P50 || len(l.report.Failures) > 0 {
+		t.Errorf("%+v, failures %q", r, l.report.Failures)
+	}
+}
+
 func TestDelivered_CountsAtTheSink(t *testing.T) {
 	l := newLab(t)
 	sink, address, err := startChild(t.Context(), l, l.dir, "sink", 0)
@@ -373,8 +424,12 @@ func TestRun_Weir(t *testing.T) {
 	dir := t.TempDir()
 	jsonFile, markdown := filepath.Join(dir, "report.json"), filepath.Join(dir, "report.md")
 	t.Setenv("WEIR_BENCH_TEST_CHILD", "1") // for the children
+	binary, err := builtWeir()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
-	o := options{scenarios: []string{"all"}, seconds: 0.05, rounds: 1, longestRound: 3 * time.Second, dir: dir, json: jsonFile, markdown: markdown,
+	o := options{scenarios: []string{"all"}, weir: binary, seconds: 0.05, rounds: 1, longestRound: 3 * time.Second, dir: dir, json: jsonFile, markdown: markdown,
 		out: &out, progress: testWriter{t}}
 	if err := run(t.Context(), o); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())

@@ -21,21 +21,25 @@ type child struct {
 	addressFile string // where it says where it listens
 	dir         string // for its data
 	accepted    int    // events that it says each request had
+	unix        string // socket to listen on; "": a free port
+	bulk        string // address for bulk requests, beside the one that the parent is told
 }
 
 // newChildCommand is the hidden command of the child processes.
 func newChildCommand() *cobra.Command {
 	var c child
 	cmd := &cobra.Command{
-		Use:       "child {noop|bare|sink|sink-ids}",
+		Use:       "child {noop|bare|sink|sink-ids|counter}",
 		Hidden:    true,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"noop", "bare", "sink", sinkIDs},
+		ValidArgs: []string{"noop", "bare", "sink", sinkIDs, "counter"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
 	cmd.Flags().StringVar(&c.addressFile, "address-file", "", "file for the address")
 	cmd.Flags().StringVar(&c.dir, "dir", "", "data directory")
 	cmd.Flags().IntVar(&c.accepted, "accepted", 1, "events of each request")
+	cmd.Flags().StringVar(&c.unix, "unix", "", "listen on this socket")
+	cmd.Flags().StringVar(&c.bulk, "bulk", "", "take bulk requests on this address")
 	cmd.AddCommand(newTransformChild())
 	return cmd
 }
@@ -48,6 +52,8 @@ func (c *child) run(ctx context.Context, kind string) error {
 		return c.sink(ctx, elastictest.KeepNothing)
 	case sinkIDs:
 		return c.sink(ctx, elastictest.KeepIDs)
+	case "counter":
+		return c.counter(ctx)
 	case "noop":
 		return c.serve(ctx, baseline.NewServer(baseline.Noop(answer)))
 	}
@@ -73,6 +79,9 @@ func (c *child) sink(ctx context.Context, keep elastictest.Keep) error {
 	return s.Serve(ln)
 }
 
+// unixAddress is the address of a socket for the load generator.
+func unixAddress(path string) string { return "unix:" + path }
+
 // serve runs a server until ctx ends.
 func (c *child) serve(ctx context.Context, s *fasthttp.Server) error {
 	ln, err := c.listen()
@@ -88,15 +97,25 @@ func (c *child) serve(ctx context.Context, s *fasthttp.Server) error {
 	return err
 }
 
-// listen binds a free port and tells the parent which.
+// listen binds a free port, or the socket, and tells the parent which.
 func (c *child) listen() (net.Listener, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	network, address, told := "tcp", "127.0.0.1:0", ""
+	if c.unix != "" {
+		network, address, told = "unix", c.unix, unixAddress(c.unix)
+	}
+	ln, err := net.Listen(network, address)
+	switch {
+	case err != nil && c.unix != "":
+		return nil, fmt.Errorf("listen: %w; a socket's path has at most 107 bytes: is --dir short enough?", err)
+	case err != nil:
 		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if told == "" {
+		told = ln.Addr().String()
 	}
 	// Renamed into place, so that whoever sees the file sees all of it.
 	temporary := c.addressFile + ".new"
-	err = os.WriteFile(temporary, []byte(ln.Addr().String()), 0o600)
+	err = os.WriteFile(temporary, []byte(told), 0o600)
 	if err == nil {
 		err = os.Rename(temporary, c.addressFile)
 	}

@@ -2,6 +2,7 @@
 //
 //	go run ./bench [--scenario NAME,...|all] [--full] [--longest-round TIME] [--seconds N] [--rounds N]
 //	               [--weir PATH] [--before PATH] [--report DIR] [--json FILE] [--markdown FILE] [--profile DIR]
+//	go run ./bench --target NAME=URL,FORMAT [--target ...] [--sink ADDRESS] [--pid PID] [--kill PID [--restart COMMAND]]
 //	go run ./bench compare OLD NEW [--markdown FILE]
 //	go run ./bench elastic --url URL [--server-pid PID] [--documents N] [--rounds N]
 //
@@ -18,6 +19,9 @@
 // The command "elastic" measures delivery into a real server beside other loaders (see elastic_run.go). They run in this
 // process and send, from memory, the documents that weir makes of its events: the same bytes, which a test compares.
 //
+// With --target it measures log receivers that the user has started, whatever they are, in place of the scenarios (see others.go): they
+// deliver to a counting Elasticsearch of the benchmark's, and events carry marks (package marks) that are found again there.
+//
 // Invariants
 //
 //	M1  A round counts only what was acknowledged with the right status and number of events; any other answer
@@ -32,6 +36,7 @@
 //	M7  A run that is broken off, also by a signal, writes the reports of the rounds that it finished.
 //	M8  A round of dead letters counts only when each was listed and delivered once, and none is left; one of the search
 //	    store only when as many events are found as were acknowledged.
+//	M9  What receivers of others lose or double is found event by event. It is in the report, and fails nothing.
 //
 // The scenarios "letters" and "store" go through several rows with one weir (see rows.go), the first also by weir's own commands.
 // The scenario "transform" starts no server: it measures package lua in processes of their own beside other ways to

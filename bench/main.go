@@ -39,7 +39,8 @@ prints a table. See docs/benchmarks.md.
   go run ./bench --scenario ack --seconds 5 --rounds 9
   go run ./bench --full --report reports
   go run ./bench compare old/report.json reports/report.json
-  go run ./bench --scenario delivery --rounds 1 --profile profiles`,
+  go run ./bench --scenario delivery --rounds 1 --profile profiles
+  go run ./bench --target vector=http://127.0.0.1:8686/,ndjson --pid 4711`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -57,6 +58,7 @@ prints a table. See docs/benchmarks.md.
 	flags.DurationVar(&o.longestRound, "longest-round", 0, "leave out cases of which a round takes longer than about `TIME`; 0: none")
 	flags.Float64Var(&o.seconds, "seconds", quickSeconds, "length of a round's measured window; a fifth of it more is for warming up")
 	flags.IntVar(&o.threads, "threads", 0, "threads of the load generator; 0: half of the cores")
+	o.others.flags(flags)
 	cmd.AddCommand(newCompareCommand(), newElasticCommand(), newChildCommand())
 	return cmd
 }

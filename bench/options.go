@@ -26,6 +26,7 @@ type options struct {
 	markdown  string
 	reports   string // directory of all reports; "": none
 	profiles  string
+	others    othersOptions // log receivers that the user started, in place of the scenarios
 
 	full         bool          // cases that a quick run leaves out
 	longestRound time.Duration // leaves out cases whose rounds take longer; 0: none
@@ -77,7 +78,7 @@ func (o *options) validate() error {
 			errs = append(errs, fmt.Errorf("--scenario: there is no %q; write all or some of %s", name, strings.Join(scenarioNames(), ",")))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, o.others.validate(o.rounds))...)
 }
 
 func (o *options) window() time.Duration { return time.Duration(o.seconds * float64(time.Second)) }

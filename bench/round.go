@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/weirlog/weir/bench/load"
@@ -50,7 +51,7 @@ func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool)
 	if err != nil {
 		return round, nil, err
 	}
-	result, err := load.Run(ctx, l.plan(c, s))
+	result, err := load.Run(ctx, l.plan(c, t, s))
 	if err != nil {
 		return round, nil, fmt.Errorf("load: %w", err)
 	}
@@ -69,6 +70,7 @@ func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool)
 	round.Acked = result.Acked
 	if !c.idle { // its requests only open the connections
 		round = figures(result, s, end)
+		round.Offered = c.rate * float64(c.events)
 	}
 	if millions := float64(result.Acked) / 1e6; millions > 0 && !c.idle {
 		round.CPU = (after.cpu - before.cpu).Seconds() / millions
@@ -89,13 +91,13 @@ func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool)
 	return round, problems, nil
 }
 
-// plan is the load of a case on a server.
-func (l *lab) plan(c *benchCase, s *server) load.Plan {
-	n := min(variants, max(variantBytes/(c.events*c.eventBytes), 1))
+// plan is the load of a case on a target's server.
+func (l *lab) plan(c *benchCase, t *target, s *server) load.Plan {
+	shape := load.Shape{Path: s.path, Events: c.events, EventBytes: c.eventBytes, Seed: 1, Close: c.dialEach,
+		Variants: min(variants, max(variantBytes/(c.events*c.eventBytes), 1))}
 	p := load.Plan{
-		Address: s.address, Connections: c.connections, Threads: l.threads,
-		Requests: load.Make(s.address, load.Shape{Path: s.path, Events: c.events, EventBytes: c.eventBytes, Variants: n, Seed: 1}),
-		WarmUp:   l.window() / 5, Window: l.window(),
+		Address: s.address, Connections: c.connections, DialEach: c.dialEach, Rate: c.rate, Slow: t.slow, Threads: l.threads,
+		Requests: load.Make(host(s.address), shape), WarmUp: l.window() / 5, Window: l.window(),
 	}
 	if c.total > 0 {
 		total := c.total
@@ -108,6 +110,14 @@ func (l *lab) plan(c *benchCase, s *server) load.Plan {
 		p.WarmUp, p.Window, p.Limit, p.AtOnce = 0, 0, 1, idleAtOnce
 	}
 	return p
+}
+
+// host is the Host header for an address.
+func host(address string) string {
+	if strings.HasPrefix(address, unixAddress("")) {
+		return "localhost"
+	}
+	return address
 }
 
 // check holds what was acknowledged against what was asked and what arrived.

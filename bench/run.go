@@ -36,6 +36,9 @@ func run(ctx context.Context, o options) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	if o.others.given() {
+		return inLab(ctx, o, func(l *lab) error { return l.runOthers(ctx) })
+	}
 	return inLab(ctx, o, func(l *lab) error { return l.runScenarios(ctx) })
 }
 
@@ -95,6 +98,10 @@ func (l *lab) prepare(ctx context.Context) error {
 	l.report.Machine = report.NewMachine(l.dir, sync)
 	if l.report.Machine.FileSystem == "tmpfs" {
 		l.say("warning: %s is memory, not a disk, and its fsync does nothing; choose another with --dir", l.dir)
+	}
+	if l.others.given() { // weir is one of them, or none
+		l.report.Weir = "Beside others"
+		return nil
 	}
 	if l.weir = l.options.weir; l.weir == "" {
 		l.say("building weir")

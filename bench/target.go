@@ -17,6 +17,7 @@ type target struct {
 	name  string // in the report
 	start func(ctx context.Context, l *lab, dir string, c *benchCase) (*server, error)
 	setup *weirSetup // of a target that is weir
+	slow  int        // further connections that send one byte a second each
 
 	// measure makes a round of its own instead of putting the case's load on what start starts.
 	measure func(ctx context.Context, l *lab, dir string, c *benchCase) (round report.Round, problems []string, err error)
@@ -42,7 +43,9 @@ func (o *options) targets(c *benchCase) []target {
 		if t.setup != nil && o.before != "" {
 			before := *t.setup
 			before.binary = o.before
-			all = append(all, weirTarget("before: "+t.name, before))
+			older := weirTarget("before: "+t.name, before)
+			older.slow = t.slow
+			all = append(all, older)
 		}
 	}
 	return all
@@ -50,7 +53,7 @@ func (o *options) targets(c *benchCase) []target {
 
 // server is a running target.
 type server struct {
-	address string // of its ingest listener
+	address string // of its ingest listener: host:port, or unix:/path
 	path    string // to post to
 	process *process
 	others  []*process // that it needs
@@ -83,7 +86,11 @@ const (
 // startBaseline returns the start of a server of package baseline.
 func startBaseline(kind string) func(context.Context, *lab, string, *benchCase) (*server, error) {
 	return func(ctx context.Context, l *lab, dir string, c *benchCase) (*server, error) {
-		p, address, err := startChild(ctx, l, dir, kind, c.events)
+		var where []string
+		if c.unix {
+			where = []string{"--unix", filepath.Join(dir, kind+".sock")}
+		}
+		p, address, err := startChild(ctx, l, dir, kind, c.events, where...)
 		if err != nil {
 			return nil, err
 		}
@@ -91,10 +98,11 @@ func startBaseline(kind string) func(context.Context, *lab, string, *benchCase) 
 	}
 }
 
-// startChild starts this binary as one of its children and returns where it listens.
-func startChild(ctx context.Context, l *lab, dir, kind string, accepted int) (*process, string, error) {
+// startChild starts this binary as one of its children, with more flags, and returns where it listens.
+func startChild(ctx context.Context, l *lab, dir, kind string, accepted int, flags ...string) (*process, string, error) {
 	file := filepath.Join(dir, kind+".address")
-	p, err := startProcess(ctx, kind, dir, l.childEnv, l.self, "child", kind, "--address-file", file, "--dir", dir, "--accepted", fmt.Sprint(accepted))
+	args := append([]string{"child", kind, "--address-file", file, "--dir", dir, "--accepted", fmt.Sprint(accepted)}, flags...)
+	p, err := startProcess(ctx, kind, dir, l.childEnv, l.self, args...)
 	if err != nil {
 		return nil, "", err
 	}

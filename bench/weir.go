@@ -59,8 +59,15 @@ func (w weirSetup) start(ctx context.Context, l *lab, dir string, c *benchCase) 
 		}
 		env = append(env, "WEIR_TRANSFORM_SCRIPT="+path)
 	}
+	socket := filepath.Join(dir, "ingest.sock")
+	if c.unix {
+		env = append(env, "WEIR_INGEST_LISTEN=unix://"+socket)
+	}
 	if err := s.launch(ctx, cmp.Or(w.binary, l.weir), dir, destination, env); err != nil {
 		return nil, err
+	}
+	if c.unix {
+		s.address = unixAddress(socket)
 	}
 	if w.away { // it would not end before its shutdown_timeout
 		s.arrived = func(ctx context.Context, acked int64) (time.Time, error) { return durable(ctx, s.admin, acked) }

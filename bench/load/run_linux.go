@@ -3,8 +3,6 @@ package load
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -31,24 +29,41 @@ func Run(ctx context.Context, plan Plan) (*Result, error) {
 			return nil, err
 		}
 	}
-	result := &Result{Begun: time.Now(), Latency: hdrhistogram.New(1, latencyMax, latencyDigits)}
-	clock := newClock(&plan, result.Begun)
-	var wg sync.WaitGroup
-	errs := make([]error, len(threads))
-	for i, t := range threads {
-		wg.Go(func() { errs[i] = t.run(ctx, clock) })
+	slow, err := newSlow(&plan)
+	if err != nil {
+		return nil, err
 	}
-	wg.Wait()
+	result := &Result{Begun: time.Now(), Latency: newHistogram()}
+	clock := newClock(&plan, result.Begun)
+	err = runThreads(ctx, threads, slow, clock)
 	result.Ended = time.Now()
 	result.Window = clock.window(result.Ended)
 	for _, t := range threads {
 		t.addTo(result)
 	}
+	result.SlowCuts = slow.cuts
 	if plan.AtEnd != nil {
 		plan.AtEnd()
 	}
-	return result, errors.Join(errs...)
+	return result, err
 }
+
+// runThreads returns when all threads have ended, and the slow connections after them.
+func runThreads(ctx context.Context, threads []*thread, slow *slow, clock *clock) error {
+	var honest, others sync.WaitGroup
+	stop := make(chan struct{})
+	others.Go(func() { slow.run(stop) })
+	errs := make([]error, len(threads))
+	for i, t := range threads {
+		honest.Go(func() { errs[i] = t.run(ctx, clock) })
+	}
+	honest.Wait()
+	close(stop)
+	others.Wait()
+	return errors.Join(errs...)
+}
+
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, latencyMax, latencyDigits) }
 
 // MaxConnections returns how many connections this process may have open, with room for what else it needs.
 func MaxConnections() int {
@@ -61,11 +76,11 @@ func MaxConnections() int {
 
 // clock holds the moments of a run.
 type clock struct {
-	from, to, giveUp time.Time // the window, and the end of patience
+	begun, from, to, giveUp time.Time // the first request, the window, and the end of patience
 }
 
 func newClock(plan *Plan, begun time.Time) *clock {
-	c := &clock{from: begun.Add(plan.WarmUp)}
+	c := &clock{begun: begun, from: begun.Add(plan.WarmUp)}
 	window := plan.Window
 	if window <= 0 {
 		window = time.Hour // Limit ends it
@@ -82,34 +97,5 @@ func (c *clock) window(ended time.Time) time.Duration {
 	return c.to.Sub(c.from)
 }
 
-// dial opens one connection and makes it non-blocking.
-func dial(address string) (fd int, err error) {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return -1, fmt.Errorf("address %q: %w", address, err)
-	}
-	family, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(ap.Port())})
-	if ap.Addr().Is4() {
-		to.(*unix.SockaddrInet4).Addr = ap.Addr().As4()
-	} else {
-		family, to = unix.AF_INET6, &unix.SockaddrInet6{Port: int(ap.Port()), Addr: ap.Addr().As16()}
-	}
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("open socket: %w", err)
-	}
-	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Connect(fd, to)
-	}
-	if err == nil || err == unix.EISCONN { // after an interrupted call
-		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	}
-	if err == nil {
-		err = unix.SetNonblock(fd, true)
-	}
-	if err != nil {
-		unix.Close(fd) //nolint:errcheck // it was never used
-		return -1, fmt.Errorf("connect to %s: %w", address, err)
-	}
-	return fd, nil
-}
+// within reports whether a moment is in the window.
+func (c *clock) within(t time.Time) bool { return !t.Before(c.from) && t.Before(c.to) }

@@ -11,63 +11,71 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sys/unix"
-)
 
-// conn is one connection. A thread owns it.
-type conn struct {
-	fd       int
-	index    int32    // in thread.conns
-	request  *Request // in flight; nil when idle
-	unsent   []byte   // rest of a request that the socket did not take at once
-	blocked  bool     // the epoll set also watches for room to send
-	received []byte   // beginning of an answer that is not complete
-	begun    time.Time
-	sent     int // requests
-}
+	"github.com/weirlog/weir/bench/marks"
+)
 
 // thread serves its share of the connections. Only its goroutine touches it between newThread and addTo.
 type thread struct {
-	plan  *Plan
-	epoll int
-	conns []conn
-	alive int // connections that are open
-	begun int // connections that have sent something
-	busy  int // connections with a request in flight
-	next  int // index of the next request
+	plan     *Plan
+	peer     peer
+	clock    *clock
+	schedule *schedule // nil: a closed loop
+	index    int
+	epoll    int
+	conns    []conn
+	idle     ring // connections without a request
+	usable   int  // connections that are not dead
+	busy     int  // connections with a request in flight
+	next     int  // index of the next request
+	stopped  bool // nothing more is sent
 
 	ready  []unix.EpollEvent
 	buffer []byte
-	// The last good answer and the body that it was wanted to have: most answers are the same bytes.
+	// The last good answer, the body that it was wanted to have, and whether it ended its connection: most answers are
+	// the same bytes.
 	good, goodWant []byte
+	goodLast       bool
 
-	requests, events, acked, failures int64
-	failure                           string
-	latency                           *hdrhistogram.Histogram
+	requests, events, acked, failures, unsent int64
+	failure                                   string
+	latency                                   *hdrhistogram.Histogram
 }
 
 const answerBuffer = 64 << 10
 
 // newThread opens the connections of the i-th thread.
 func newThread(plan *Plan, i int) (*thread, error) {
-	t := &thread{plan: plan, epoll: -1, next: i * len(plan.Requests) / plan.Threads, ready: make([]unix.EpollEvent, 256),
-		buffer: make([]byte, answerBuffer), latency: hdrhistogram.New(1, latencyMax, latencyDigits)}
+	t := &thread{plan: plan, index: i, epoll: -1, next: i * len(plan.Requests) / plan.Threads,
+		ready: make([]unix.EpollEvent, 256), buffer: make([]byte, answerBuffer), latency: newHistogram()}
 	var err error
+	if t.peer, err = newPeer(plan.Address); err != nil {
+		return t, err
+	}
 	if t.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return t, fmt.Errorf("create epoll: %w", err)
 	}
 	share := (plan.Connections + i) / plan.Threads // sums up to Connections over all threads
-	for n := range share {
-		fd, err := dial(plan.Address)
-		if err != nil {
+	t.conns = make([]conn, share)
+	t.idle = newRing(share)
+	t.usable = share
+	for n := range t.conns {
+		c := &t.conns[n]
+		c.fd, c.index = -1, int32(n)
+		t.rest(c)
+	}
+	if plan.DialEach {
+		return t, nil
+	}
+	for n := range t.conns {
+		c := &t.conns[n]
+		if c.fd, err = t.peer.dial(); err != nil {
 			return t, err
 		}
-		t.conns = append(t.conns, conn{fd: fd, index: int32(n)})
-		ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(n)}
-		if err := unix.EpollCtl(t.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
-			return t, fmt.Errorf("watch connection: %w", err)
+		if err := t.watchNew(c, false); err != nil {
+			return t, err
 		}
 	}
-	t.alive = share
 	return t, nil
 }
 
@@ -83,50 +91,103 @@ func (t *thread) close() {
 	}
 }
 
-func (t *thread) hangUp(c *conn) {
-	if c.fd >= 0 {
-		unix.Close(c.fd) //nolint:errcheck // the kernel forgets it from the epoll set, too
-		c.fd = -1
-		t.alive--
-	}
-}
-
-// run is the closed loop.
+// run sends and receives until nothing is left to send and no answer is missing.
 func (t *thread) run(ctx context.Context, clock *clock) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	t.begin()
-	for t.busy > 0 {
+	t.clock = clock
+	if t.plan.Rate > 0 {
+		t.schedule = newSchedule(clock.begun, t.plan.Rate, t.index, t.plan.Threads)
+		// A sleep ends when it should; by default the kernel adds up to 50 µs, which would count as latency.
+		defer exactSleep()()
+	}
+	t.dispatch(time.Now())
+	for t.busy > 0 || t.mayDispatch() || t.expects() {
 		n, err := t.wait()
 		if err != nil {
 			return err
 		}
 		now := time.Now()
-		stop := ctx.Err() != nil || !now.Before(clock.to)
+		t.stopped = t.stopped || ctx.Err() != nil || t.schedule == nil && !now.Before(clock.to)
 		if now.After(clock.giveUp) {
-			return nil // what is busy is unanswered
+			break // what is busy is unanswered
 		}
 		for _, ev := range t.ready[:n] {
 			c := &t.conns[ev.Fd]
-			if ev.Events&unix.EPOLLOUT != 0 {
-				t.push(c)
+			t.handle(c, ev.Events)
+			if c.request == nil && !c.resting && !c.dead {
+				t.rest(c)
+				t.dispatch(time.Now())
 			}
-			if ev.Events&^unix.EPOLLOUT == 0 || c.fd < 0 || !t.receive(c, clock) || stop {
-				continue
-			}
-			t.send(c, time.Now())
 		}
-		if !stop {
-			t.begin()
-		}
+		t.dispatch(now)
 	}
+	t.giveUp()
 	return nil
 }
 
-// begin lets connections send their first request, as many as may be busy.
-func (t *thread) begin() {
-	for ; t.begun < len(t.conns) && (t.plan.AtOnce == 0 || t.busy < t.plan.AtOnce); t.begun++ {
-		t.send(&t.conns[t.begun], time.Now())
+// handle does what an event says.
+func (t *thread) handle(c *conn, events uint32) {
+	if events&unix.EPOLLOUT != 0 {
+		t.push(c)
+	}
+	if events&^unix.EPOLLOUT != 0 && c.fd >= 0 {
+		t.receive(c)
+	}
+}
+
+// rest makes c wait for its next request, unless it has sent all that it may.
+func (t *thread) rest(c *conn) {
+	if t.plan.Limit == 0 || c.sent < t.plan.Limit {
+		c.resting = true
+		t.idle.push(c.index)
+	}
+}
+
+// mayDispatch reports whether a connection of a closed loop rests that may send.
+func (t *thread) mayDispatch() bool {
+	return t.schedule == nil && !t.stopped && t.idle.len() > 0 && (t.plan.AtOnce == 0 || t.busy < t.plan.AtOnce)
+}
+
+// dispatch lets resting connections send: in a closed loop all, or as many as may be busy; in an open loop as many as
+// requests are due. One that fails at once has to wait for the next call.
+func (t *thread) dispatch(now time.Time) {
+	for range t.idle.len() {
+		begun := now
+		if t.schedule == nil && !t.mayDispatch() || t.stopped {
+			return
+		}
+		if t.schedule != nil {
+			if begun = t.schedule.due(); begun.After(now) || !begun.Before(t.clock.to) {
+				return
+			}
+		}
+		c := &t.conns[t.idle.pop()]
+		if c.resting = false; c.dead {
+			continue
+		}
+		if t.schedule != nil {
+			t.schedule.take()
+		}
+		t.send(c, begun)
+	}
+}
+
+// expects reports whether a request is still to become due, or is due and waits for a connection.
+func (t *thread) expects() bool {
+	return t.schedule != nil && !t.stopped && t.usable > 0 && t.schedule.due().Before(t.clock.to)
+}
+
+// giveUp counts the requests that were due and had no connection until now: they have waited at least so long.
+func (t *thread) giveUp() {
+	if t.schedule == nil || t.stopped {
+		return
+	}
+	now := time.Now()
+	for due := t.schedule.due(); due.Before(t.clock.to); due = t.schedule.due() {
+		t.unsent++
+		t.record(due, now)
+		t.schedule.take()
 	}
 }
 
@@ -137,133 +198,138 @@ func (t *thread) wait() (int, error) {
 	if errno == 0 && n > 0 {
 		return int(n), nil
 	}
-	k, err := unix.EpollWait(t.epoll, t.ready, 100)
+	pause := 100 * time.Millisecond
+	if t.mayDispatch() {
+		pause = 0
+	}
+	if t.schedule != nil && t.idle.len() > 0 && t.expects() {
+		pause = min(pause, time.Until(t.schedule.due()))
+	}
+	if pause <= 0 {
+		return 0, nil
+	}
+	k, err := epollWait(t.epoll, t.ready, pause)
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return 0, fmt.Errorf("wait for answers: %w", err)
 	}
 	return max(k, 0), nil
 }
 
-// send starts the next request of c, unless it has sent all that it may.
-func (t *thread) send(c *conn, now time.Time) {
-	if t.plan.Limit > 0 && c.sent == t.plan.Limit {
-		return
-	}
+// send starts the next request on c. It counts from begun.
+func (t *thread) send(c *conn, begun time.Time) {
 	c.request = &t.plan.Requests[t.next%len(t.plan.Requests)]
 	t.next++
 	c.sent++
-	c.begun = now
+	c.begun = begun
 	c.unsent = c.request.Bytes
 	t.busy++
+	if t.plan.Ledger != nil {
+		c.mark(t.plan.Ledger)
+	}
+	if c.fd < 0 && !t.open(c) {
+		return
+	}
 	t.push(c)
 }
 
-// push writes what c has not sent yet, as far as its socket takes it.
-func (t *thread) push(c *conn) {
-	for len(c.unsent) > 0 {
-		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(c.fd), uintptr(unsafe.Pointer(&c.unsent[0])), uintptr(len(c.unsent)))
-		switch errno {
-		case 0:
-			c.unsent = c.unsent[n:]
-		case unix.EINTR:
-		case unix.EAGAIN:
-			t.watch(c, true)
-			return
-		default:
-			t.fail(c, "write: "+errno.Error())
-			return
-		}
+// mark gives the events of c's request their numbers.
+func (c *conn) mark(ledger *marks.Ledger) {
+	c.first = ledger.Take(len(c.request.Marks))
+	c.own = append(c.own[:0], c.request.Bytes...)
+	for i, place := range c.request.Marks {
+		marks.Put(c.own[place:], c.first+int64(i))
 	}
-	t.watch(c, false)
+	c.unsent = c.own
 }
 
-// watch makes the epoll set watch for room to send, or no longer.
-func (t *thread) watch(c *conn, blocked bool) {
-	if c.blocked == blocked {
-		return
-	}
-	c.blocked = blocked
-	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: c.index}
-	if blocked {
-		ev.Events |= unix.EPOLLOUT
-	}
-	if err := unix.EpollCtl(t.epoll, unix.EPOLL_CTL_MOD, c.fd, &ev); err != nil {
-		t.fail(c, "watch: "+err.Error())
-	}
-}
-
-// receive reads from c and reports whether its answer is complete and good, and c free for the next request.
-func (t *thread) receive(c *conn, clock *clock) bool {
+// receive reads from c, and counts its answer when it is complete.
+func (t *thread) receive(c *conn) {
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(c.fd), uintptr(unsafe.Pointer(&t.buffer[0])), uintptr(len(t.buffer)))
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
-		return false
+		return
+	case c.request == nil && t.plan.Reopen && (errno != 0 || n == 0): // it is opened again when it has something to send
+		t.hangUp(c)
+		return
 	case errno != 0:
 		t.fail(c, "read: "+errno.Error())
-		return false
-	case n == 0:
-		t.fail(c, "the connection was closed by the server")
-		return false
-	case c.request == nil:
+		return
+	case c.request == nil && n > 0:
 		t.fail(c, "an answer that nobody asked for")
-		return false
+		return
 	}
+	ended := n == 0
 	got := t.buffer[:n]
 	if len(c.received) > 0 {
 		c.received = append(c.received, got...)
 		got = c.received
 	}
-	if bytes.Equal(got, t.good) && bytes.Equal(c.request.Want, t.goodWant) {
-		t.acknowledge(c, clock)
-		return true
+	if c.request != nil && !ended && bytes.Equal(got, t.good) && bytes.Equal(c.request.Want, t.goodWant) {
+		t.acknowledge(c, t.goodLast)
+		return
 	}
-	a, complete, err := parseAnswer(got)
+	t.read(c, got, ended)
+}
+
+// read takes what came of an answer so far.
+func (t *thread) read(c *conn, got []byte, ended bool) {
+	a, complete, err := parseAnswer(got, ended)
 	switch {
 	case err != nil:
 		t.fail(c, err.Error())
-		return false
+	case !complete && ended:
+		t.fail(c, "the connection was closed by the server")
 	case !complete:
 		if len(c.received) == 0 {
 			c.received = append(c.received, got...)
 		}
-		return false
 	case a.size != len(got):
 		t.fail(c, "bytes after the answer")
-		return false
 	case len(c.unsent) > 0:
 		t.fail(c, fmt.Sprintf("status %d before the request was sent", a.status))
-		return false
-	case a.status != t.plan.Status || c.request.Want != nil && !bytes.Equal(a.body, c.request.Want):
-		t.refused(c, &a)
-		return c.fd >= 0
+	case !t.plan.acknowledges(c.request, &a):
+		t.count(fmt.Sprintf("status %d, body %.200q", a.status, a.body))
+		t.free(c, a.last || ended)
+	default:
+		last := a.last || ended
+		t.good, t.goodWant, t.goodLast = append(t.good[:0], got...), c.request.Want, last
+		t.acknowledge(c, last)
 	}
-	t.good, t.goodWant = append(t.good[:0], got...), c.request.Want
-	t.acknowledge(c, clock)
-	return true
 }
 
-// acknowledge counts the answer of c's request.
-func (t *thread) acknowledge(c *conn, clock *clock) {
+// acknowledge counts the answer of c's request. last says that the server ends the connection.
+func (t *thread) acknowledge(c *conn, last bool) {
 	now := time.Now()
 	t.acked += int64(c.request.Events)
-	if !now.Before(clock.from) && now.Before(clock.to) {
+	if t.plan.Ledger != nil {
+		t.plan.Ledger.Acknowledge(c.first, len(c.request.Marks))
+	}
+	if t.clock.within(now) {
 		t.requests++
 		t.events += int64(c.request.Events)
-		micros := now.Sub(c.begun).Microseconds()
-		t.latency.RecordValue(min(max(micros, 1), latencyMax)) //nolint:errcheck // it is within the bounds
 	}
-	t.free(c)
+	t.record(c.begun, now)
+	t.free(c, last)
 }
 
-func (t *thread) free(c *conn) {
-	c.request, c.received = nil, c.received[:0]
+// record notes the latency of a request of the window: a closed loop's by its answer, an open loop's by when it was due.
+func (t *thread) record(begun, now time.Time) {
+	moment := now
+	if t.schedule != nil {
+		moment = begun
+	}
+	if t.clock.within(moment) {
+		t.latency.RecordValue(min(max(now.Sub(begun).Microseconds(), 1), latencyMax)) //nolint:errcheck // it is within the bounds
+	}
+}
+
+// free ends c's request, and its connection where it was the last on it.
+func (t *thread) free(c *conn, last bool) {
+	c.request, c.unsent, c.received = nil, nil, c.received[:0]
 	t.busy--
-}
-
-// refused counts an answer that acknowledges nothing, or not everything. The connection goes on.
-func (t *thread) refused(c *conn, a *answer) {
-	t.count(fmt.Sprintf("status %d, body %.200q", a.status, a.body))
-	t.free(c)
+	if t.plan.DialEach || last && t.plan.Reopen {
+		t.hangUp(c)
+	}
 }
 
 // fail counts a failure of the connection and ends it.
@@ -273,9 +339,23 @@ func (t *thread) fail(c *conn, what string) {
 	}
 	t.count(what)
 	if c.request != nil {
-		t.free(c)
+		t.free(c, false)
 	}
 	t.hangUp(c)
+	switch {
+	case !t.plan.DialEach && !t.plan.Reopen || c.pending: // or it could not be opened
+		t.bury(c)
+	case !c.resting:
+		t.rest(c)
+	}
+}
+
+// bury gives a connection up.
+func (t *thread) bury(c *conn) {
+	if !c.dead {
+		c.dead = true
+		t.usable--
+	}
 }
 
 func (t *thread) count(what string) {
@@ -295,5 +375,6 @@ func (t *thread) addTo(r *Result) {
 		r.Failure = t.failure
 	}
 	r.Unanswered += int64(t.busy)
+	r.Unsent += t.unsent
 	r.Latency.Merge(t.latency)
 }

@@ -12,7 +12,8 @@
 //	T3  A fault says exactly whether documents were stored before it (see Fault).
 //	T4  The same seed and order of requests give the same random faults.
 //
-// Routes: GET and HEAD /, POST and PUT /_bulk and /{index}/_bulk. For a process of its own also
+// Routes: GET and HEAD /, POST and PUT /_bulk and /{index}/_bulk, and what other shippers ask for first: GET /_license and
+// /_cluster/health. For a process of its own also
 //
 //	GET  /_elastictest/stats                 counts, as JSON
 //	GET  /_elastictest/docs?source=false     every document as NDJSON, in order of index and id

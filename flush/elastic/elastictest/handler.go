@@ -38,6 +38,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			return
 		}
 		ctx.SetBody(s.greeting())
+	case path == "/_license" && ctx.IsGet(): // Logstash sends nothing to a server without an active one
+		ctx.SetBodyString(`{"license":{"status":"active","uid":"elastictest","type":"basic"}}`)
+	case path == "/_cluster/health" && ctx.IsGet(): // Vector asks before it begins
+		ctx.SetBodyString(`{"cluster_name":"elastictest","status":"green"}`)
 	case strings.HasSuffix(path, "/_bulk") && (ctx.IsPost() || ctx.IsPut()):
 		s.bulk(ctx, strings.Trim(strings.TrimSuffix(path, "_bulk"), "/"))
 	default:

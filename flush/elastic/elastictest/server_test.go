@@ -133,6 +133,15 @@ func TestServer_KeepsBytesAndCounts(t *testing.T) {
 	}
 }
 
+func TestServer_WhatShippersAskFirst(t *testing.T) {
+	s := elastictest.Start(t, elastictest.Options{})
+	for path, want := range map[string]string{"/_license": `"status":"active"`, "/_cluster/health": `"status":"green"`} {
+		if status, body, header := call(t, "GET", s.URL()+path, ""); status != 200 || !strings.Contains(body, want) || header.Get("X-elastic-product") == "" {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+}
+
 func TestServer_Greeting(t *testing.T) {
 	for _, openSearch := range []bool{false, true} {
 		s := elastictest.Start(t, elastictest.Options{OpenSearch: openSearch})
