@@ -174,7 +174,7 @@ func (r *otherRound) judge(ctx context.Context, result *load.Result, round *repo
 	if err != nil {
 		return err
 	}
-	round.Lost, round.Doubled = v.Lost, counts.Doubled
+	round.Marked, round.Lost, round.Doubled = true, v.Lost, counts.Doubled
 	if took := counts.Latest.Sub(result.Begun).Seconds(); counts.Events > 0 && took > 0 {
 		round.Delivered = float64(counts.Events) / took
 	}

@@ -31,6 +31,7 @@ type figure struct {
 type column struct {
 	figure
 	samples func(c *Case, r *Row) []float64 // one of each round; none where there is nothing to say
+	zero    bool                            // 0 says something
 }
 
 // PlainLoop and BulkIndexer name the targets that weir's delivery into a real server is compared with, PlainWay the
@@ -94,8 +95,8 @@ var columns = slices.Concat(
 	p50.column(), p99.column(), p999.column(), p9999.column(),
 	figure{"first ack ms", "from the start of the process", func(x Round) float64 { return x.FirstAck }, small, lower, false}.column(),
 	figure{"first delivery ms", "from the start of the process", func(x Round) float64 { return x.FirstDelivery }, small, lower, false}.column(),
-	figure{"lost", "events acknowledged that never arrived, most of the rounds", func(x Round) float64 { return float64(x.Lost) }, count, lower, true}.column(),
-	figure{"doubled", "events that arrived more than once, most of the rounds", func(x Round) float64 { return float64(x.Doubled) }, count, lower, true}.column(),
+	marked("lost", "events acknowledged that never arrived, most of the rounds", func(x Round) int64 { return x.Lost }),
+	marked("doubled", "events that arrived more than once, most of the rounds", func(x Round) int64 { return x.Doubled }),
 	figure{"CPU s/M", "processor seconds of the target for a million events, delivery included", func(x Round) float64 { return x.CPU }, small, lower, false}.column(),
 	figure{"generator", "processor seconds of the load generator for a million events", func(x Round) float64 { return x.GeneratorCPU }, small, neither, false}.column(),
 	figure{"server", "processor seconds of the Elasticsearch for a million events", func(x Round) float64 { return x.ServerCPU }, small, lower, false}.column(),
@@ -108,7 +109,7 @@ var columns = slices.Concat(
 
 // column returns the figure's own column and those of its ceilings.
 func (f figure) column() []column {
-	all := []column{{f, func(_ *Case, r *Row) []float64 { return r.samples(f.of) }}}
+	all := []column{{figure: f, samples: func(_ *Case, r *Row) []float64 { return r.samples(f.of) }}}
 	for _, top := range ceilings {
 		if top.figure.name != f.name {
 			continue
@@ -116,15 +117,29 @@ func (f figure) column() []column {
 		part := f
 		part.name, part.text, part.limit = top.column, small, false
 		part.means = f.name + " over that target's, median of neighbouring rounds"
-		all = append(all, column{part, func(c *Case, r *Row) []float64 { return c.shares(r, top.target, f.of) }})
+		all = append(all, column{figure: part, samples: func(c *Case, r *Row) []float64 { return c.shares(r, top.target, f.of) }})
 	}
 	return all
+}
+
+// marked returns the column of a number of events of which 0 is worth saying, where events were told apart.
+func marked(name, means string, of func(Round) int64) []column {
+	f := figure{name, means, func(x Round) float64 { return float64(of(x)) }, count, lower, true}
+	return []column{{figure: f, zero: true, samples: func(_ *Case, r *Row) []float64 {
+		var samples []float64
+		for _, x := range r.Rounds {
+			if x.Marked {
+				samples = append(samples, f.of(x))
+			}
+		}
+		return samples
+	}}}
 }
 
 // cell is what stands in a table: the median, or the limit, and how far the rounds lie apart, "" when they do not.
 func (col *column) cell(c *Case, r *Row) (value, spread string) {
 	samples := col.samples(c, r)
-	if len(samples) == 0 || slices.Max(samples) == 0 {
+	if len(samples) == 0 || slices.Max(samples) == 0 && !col.zero {
 		return "", ""
 	}
 	least, most := slices.Min(samples), slices.Max(samples)

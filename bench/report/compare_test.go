@@ -160,7 +160,8 @@ func TestCompare_NothingInCommon(t *testing.T) {
 func TestComparison_Writers(t *testing.T) {
 	older, newer := rounds(100, 101, 102, 103, 104), rounds(125, 126, 127, 128, 129)
 	for i := range newer.Cases[0].Rows[0].Rounds {
-		newer.Cases[0].Rows[0].Rounds[i].Lost = 7
+		older.Cases[0].Rows[0].Rounds[i].Marked = true
+		newer.Cases[0].Rows[0].Rounds[i].Marked, newer.Cases[0].Rows[0].Rounds[i].Lost = true, 7
 	}
 	c, err := Compare(older, newer)
 	if err != nil {

@@ -61,6 +61,7 @@ type Round struct {
 	ClientMegabytes float64 `json:"client_peak_megabytes,omitempty"`
 
 	// What was checked against the sink, by the events' own marks.
+	Marked  bool  `json:"events_marked,omitempty"`  // events were told apart, so that the next two say something
 	Lost    int64 `json:"lost_events,omitempty"`    // acknowledged and not arrived
 	Doubled int64 `json:"doubled_events,omitempty"` // arrived more than once
 

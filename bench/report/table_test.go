@@ -12,7 +12,7 @@ import (
 // everyFigure returns a round in which no figure is 0.
 func everyFigure(by float64) Round {
 	return Round{Rate: 1e5 * by, Delivered: 9e4 * by, Acked: 5, P50: by, P99: 2 * by, P999: 30 * by, P9999: 400 * by, Offered: 1e5, CPU: 10 * by, GeneratorCPU: 8,
-		ServerCPU: 20 * by, PeakMegabytes: 60 * by, Lost: 3, Doubled: 4, BacklogMegabytes: 1000, FirstAck: 50 * by, FirstDelivery: 90 * by, Drained: 5e5 * by,
+		ServerCPU: 20 * by, PeakMegabytes: 60 * by, Marked: true, Lost: 3, Doubled: 4, BacklogMegabytes: 1000, FirstAck: 50 * by, FirstDelivery: 90 * by, Drained: 5e5 * by,
 		Handled: 2e4 * by, CoreRate: 3e5 * by, Transformed: 2e5 * by, AllocatedBytes: 800, Allocations: 2, GCShare: 0.1, WorkerKilobytes: 300}
 }
 
