@@ -40,6 +40,7 @@ type Plan struct {
 	Limit       int           // requests of each connection; 0: as many as fit into the time
 	AtOnce      int           // connections of each thread that may be busy at a time, with a Limit; 0: all
 	Patience    time.Duration // for answers that are missing at the end; 0 means 30s
+	AtStart     func()        // called when the connections are open, before the first request; may be nil
 	AtEnd       func()        // called when all answers are in and the connections still open; may be nil
 
 	// Slow is how many further connections send one byte a second each of a request that does not end.

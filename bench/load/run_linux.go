@@ -33,6 +33,9 @@ func Run(ctx context.Context, plan Plan) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if plan.AtStart != nil {
+		plan.AtStart()
+	}
 	result := &Result{Begun: time.Now(), Latency: newHistogram()}
 	clock := newClock(&plan, result.Begun)
 	err = runThreads(ctx, threads, slow, clock)
