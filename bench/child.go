@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/valyala/fasthttp"
@@ -23,6 +25,7 @@ type child struct {
 	accepted    int    // events that it says each request had
 	unix        string // socket to listen on; "": a free port
 	bulk        string // address for bulk requests, beside the one that the parent is told
+	pace        int    // documents that a sink takes a second; 0: as many as come
 }
 
 // newChildCommand is the hidden command of the child processes.
@@ -40,7 +43,8 @@ func newChildCommand() *cobra.Command {
 	cmd.Flags().IntVar(&c.accepted, "accepted", 1, "events of each request")
 	cmd.Flags().StringVar(&c.unix, "unix", "", "listen on this socket")
 	cmd.Flags().StringVar(&c.bulk, "bulk", "", "take bulk requests on this address")
-	cmd.AddCommand(newTransformChild())
+	cmd.Flags().IntVar(&c.pace, "pace", 0, "documents that a sink takes a second")
+	cmd.AddCommand(newTransformChild(), newLoopChild())
 	return cmd
 }
 
@@ -74,6 +78,9 @@ func (c *child) sink(ctx context.Context, keep elastictest.Keep) error {
 		return err
 	}
 	s := elastictest.NewServer(elastictest.Options{Keep: keep})
+	if c.pace > 0 {
+		s.SetRequest(paced(c.pace))
+	}
 	stop := context.AfterFunc(ctx, s.Close)
 	defer stop()
 	return s.Serve(ln)
@@ -81,6 +88,22 @@ func (c *child) sink(ctx context.Context, keep elastictest.Keep) error {
 
 // unixAddress is the address of a socket for the load generator.
 func unixAddress(path string) string { return "unix:" + path }
+
+// paced makes requests wait for their turn, as those to a server do that has something to do for each document.
+func paced(documents int) func(elastictest.Request) elastictest.Fault {
+	var mu sync.Mutex
+	var free time.Time // guarded by mu; when all requests so far are through
+	return func(r elastictest.Request) elastictest.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		now := time.Now()
+		if free.Before(now) {
+			free = now // no turns are saved up
+		}
+		free = free.Add(time.Duration(r.Documents) * time.Second / time.Duration(documents))
+		return elastictest.Fault{Delay: free.Sub(now)}
+	}
+}
 
 // serve runs a server until ctx ends.
 func (c *child) serve(ctx context.Context, s *fasthttp.Server) error {

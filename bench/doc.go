@@ -8,7 +8,11 @@
 //
 // It builds weir, or takes a binary, and starts every server as a child process with a data directory of its
 // own: weir, two baselines (package baseline) and a counting Elasticsearch (package elastictest), the
-// last two from this same binary by its hidden command "child". The load (package load) comes from this process.
+// last two from this same binary by its hidden command "child". The load (package load) comes from this process. Loops that
+// only write to the disk, or only send to the sink, are children, too (see ceiling.go).
+//
+// Backlogs come about by a sink that refuses for as long as it is told to (see backlog.go): outage.go, restart.go and cost.go
+// make rounds of their own with them.
 //
 // A scenario is a table of cases, a case is a load and the targets that it is put on (see scenario.go), a target
 // knows how to start its server and how to prove that what the server acknowledged arrived (see target.go).
@@ -27,7 +31,8 @@
 //	M1  A round counts only what was acknowledged with the right status and number of events; any other answer
 //	    fails the run.
 //	M2  After each round of weir every acknowledged event is looked for: at the sink exactly once, or, where
-//	    the sink is away, below the durable offset. One missing, or one too many, fails the run.
+//	    the sink is away or a backlog is left on purpose, below the durable offset. One missing, or one too many, fails
+//	    the run. After a kill the log may hold more: what was under way and had no answer. All of it has to arrive once.
 //	M3  A failed run exits with 1 and names what failed, also in the reports. Speed never fails a run.
 //	M4  Child processes and directories are gone when the command returns, also after a signal; so are the indices
 //	    that were made in a real server.

@@ -20,6 +20,8 @@ func (o *options) roundTakes(extra time.Duration) time.Duration { return o.windo
 // takes is about how long a round of the case takes.
 func (o *options) takes(c *benchCase) time.Duration {
 	switch {
+	case c.backlog > 0:
+		return roundExtra + time.Duration(o.amount(int(c.takes)))
 	case c.takes > 0:
 		return c.takes
 	case c.idle:

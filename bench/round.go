@@ -30,6 +30,11 @@ func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool)
 		return round, nil, fmt.Errorf("make a directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if t.connections > 0 {
+		with := *c
+		with.connections = t.connections
+		c = &with
+	}
 	if t.measure != nil {
 		return t.measure(ctx, l, dir, c)
 	}
@@ -122,6 +127,19 @@ func host(address string) string {
 
 // check holds what was acknowledged against what was asked and what arrived.
 func (s *server) check(ctx context.Context, r *load.Result) (end time.Time, problems []string) {
+	problems = refusals(r)
+	if s.arrived == nil {
+		return r.Ended, problems
+	}
+	end, err := s.arrived(ctx, r.Acked)
+	if err != nil {
+		problems = append(problems, err.Error())
+	}
+	return end, problems
+}
+
+// refusals are what of a load was not acknowledged.
+func refusals(r *load.Result) (problems []string) {
 	if r.Failures > 0 {
 		problems = append(problems, fmt.Sprintf("%d requests failed, the first: %s", r.Failures, r.Failure))
 	}
@@ -131,14 +149,7 @@ func (s *server) check(ctx context.Context, r *load.Result) (end time.Time, prob
 	if r.Acked == 0 {
 		problems = append(problems, "nothing was acknowledged")
 	}
-	if s.arrived == nil {
-		return r.Ended, problems
-	}
-	end, err := s.arrived(ctx, r.Acked)
-	if err != nil {
-		problems = append(problems, err.Error())
-	}
-	return end, problems
+	return problems
 }
 
 // figures are what the load itself tells.

@@ -28,6 +28,7 @@ type benchCase struct {
 	rate        float64       // requests a second, due at even distances; 0: each connection as fast as it is answered
 	idle        bool          // connections send one request each, few of them at a time, and stay open
 	full        bool          // left out of a quick run
+	backlog     int           // bytes of events in the log beforehand, see options.amount; 0: none
 	takes       time.Duration // about how long a round takes, where that does not follow from the window; 0: it does
 	total       int           // requests of all connections together, see amount; 0: as many as go into the window
 	settles     bool          // the memory at the end is looked at, too
@@ -54,7 +55,7 @@ var scenarios = []scenario{
 		name: "delivery",
 		help: "from the first post to the last delivery into a counting Elasticsearch",
 		cases: []benchCase{
-			{name: "100 events a request, 16 connections", connections: 16, events: 100, eventBytes: 320, targets: []target{weir, weirScript}},
+			{name: "100 events a request, 16 connections", connections: 16, events: 100, eventBytes: 320, targets: []target{bulkLoop, weir, weirScript}},
 		},
 	},
 	{
@@ -70,6 +71,9 @@ var scenarios = []scenario{
 			{name: "10,000 connections, idle after one request each", connections: 10_000, events: 1, eventBytes: 320, idle: true, targets: []target{weir}},
 		},
 	},
+	{name: "outage", help: "the sink is away and comes back: filling the log, and working it off while new events arrive", cases: outageCases},
+	{name: "restart", help: "kill -9 under load: time to the first acknowledgement and the first delivery after it", cases: restartCases},
+	{name: "cost", help: "what a backlog, reading it, and many connections add to the cost of an event", cases: costCases},
 	{
 		name:    "letters",
 		help:    "dead letters: put, listed and replayed",

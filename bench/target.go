@@ -19,9 +19,12 @@ type target struct {
 	setup *weirSetup // of a target that is weir
 	slow  int        // further connections that send one byte a second each
 
-	// measure makes a round of its own instead of putting the case's load on what start starts.
-	measure func(ctx context.Context, l *lab, dir string, c *benchCase) (round report.Round, problems []string, err error)
+	measure     roundFunc // instead of putting the case's load on what start starts; nil: that
+	connections int       // instead of the case's; 0: those
 }
+
+// roundFunc makes a round. problems are what fails the run; err is why the round could not be carried out.
+type roundFunc func(ctx context.Context, l *lab, dir string, c *benchCase) (round report.Round, problems []string, err error)
 
 var (
 	noop       = target{name: "noop", start: startBaseline("noop")}
@@ -32,7 +35,13 @@ var (
 )
 
 func weirTarget(name string, setup weirSetup) target {
-	return target{name: name, start: setup.start, setup: &setup}
+	t := target{name: name, start: setup.start, setup: &setup, connections: setup.connections}
+	if setup.round != nil {
+		t.measure = func(ctx context.Context, l *lab, dir string, c *benchCase) (report.Round, []string, error) {
+			return setup.round(setup, ctx, l, dir, c)
+		}
+	}
+	return t
 }
 
 // targets are those of a case, each weir followed by the one that it is compared with.

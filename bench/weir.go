@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weirlog/weir/bench/report"
 )
 
 //go:embed testdata/ten_lines.lua
@@ -24,6 +26,10 @@ type weirSetup struct {
 	binary string // "": the one to measure
 	script bool   // events pass the ten-line script
 	away   bool   // the destination refuses connections
+
+	connections int // instead of the case's; 0: those
+	// round makes rounds of its own with a weir of this setup; nil: the case's load is put on it.
+	round func(w weirSetup, ctx context.Context, l *lab, dir string, c *benchCase) (round report.Round, problems []string, err error)
 }
 
 // awayAddress refuses connections: nothing listens on port 1.
@@ -86,7 +92,15 @@ func (w weirSetup) start(ctx context.Context, l *lab, dir string, c *benchCase) 
 
 // launch starts weir on the data of dir, delivering to destination, and waits until it takes events. env goes beyond what
 // every weir of the benchmark is told. On error the process may still run.
-func (s *server) launch(ctx context.Context, binary, dir, destination string, env []string) (err error) {
+func (s *server) launch(ctx context.Context, binary, dir, destination string, env []string) error {
+	if err := s.begin(ctx, binary, dir, destination, env); err != nil {
+		return err
+	}
+	return s.process.await(ctx, startPatience, func() bool { return get(ctx, s.admin+"/readyz", nil) == nil })
+}
+
+// begin is launch without waiting.
+func (s *server) begin(ctx context.Context, binary, dir, destination string, env []string) error {
 	ingest, err := freeAddress()
 	if err != nil {
 		return err
@@ -105,21 +119,20 @@ func (s *server) launch(ctx context.Context, binary, dir, destination string, en
 		return err
 	}
 	s.address, s.admin, s.env = ingest, "http://"+admin, env
-	return s.process.await(ctx, startPatience, func() bool { return get(ctx, s.admin+"/readyz", nil) == nil })
+	return nil
 }
 
 // delivered waits until the sink has everything and checks that it has nothing more.
 func delivered(ctx context.Context, sink string, acked int64) (time.Time, error) {
-	var stats struct{ Created, Failed, Conflicts int64 }
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	last, moved := int64(0), time.Now()
 	for {
-		err := get(ctx, sink+"/_elastictest/stats", func(r io.Reader) error { return json.NewDecoder(r).Decode(&stats) })
+		stats, err := arrivals(ctx, sink)
 		now := time.Now()
 		switch {
 		case err != nil:
-			return now, fmt.Errorf("ask the sink: %w", err)
+			return now, err
 		case stats.Created >= acked || now.Sub(moved) > stallPatience:
 			return now, compare(acked, stats.Created, stats.Failed+stats.Conflicts)
 		case stats.Created > last:
@@ -131,6 +144,18 @@ func delivered(ctx context.Context, sink string, acked int64) (time.Time, error)
 		case <-tick.C:
 		}
 	}
+}
+
+// sinkStats are the counts of a sink.
+type sinkStats struct{ Created, Failed, Conflicts int64 }
+
+// arrivals asks a sink for its counts.
+func arrivals(ctx context.Context, sink string) (stats sinkStats, err error) {
+	err = get(ctx, sink+"/_elastictest/stats", func(r io.Reader) error { return json.NewDecoder(r).Decode(&stats) })
+	if err != nil {
+		err = fmt.Errorf("ask the sink: %w", err)
+	}
+	return stats, err
 }
 
 // compare says what is missing or too much.

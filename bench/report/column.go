@@ -34,6 +34,21 @@ type column struct {
 	zero    bool                            // 0 says something
 }
 
+// DiskLoop, BareWrite and BulkLoop name the targets that do one thing only: write, write little, send.
+const (
+	DiskLoop  = "disk loop"
+	BareWrite = "bare write"
+	BulkLoop  = "bulk loop"
+)
+
+// NothingRead, EmptyLog, NoOutage and FewConnections name the weirs that the same weir is compared with in another state.
+const (
+	NothingRead    = "weir, nothing read"
+	EmptyLog       = "weir, empty log"
+	NoOutage       = "weir, no outage"
+	FewConnections = "weir, 64 connections"
+)
+
 // PlainLoop and BulkIndexer name the targets that weir's delivery into a real server is compared with, PlainWay the
 // one that its transforms are compared with.
 const (
@@ -53,14 +68,23 @@ type ceiling struct {
 var ceilings = []ceiling{
 	{"noop", "of noop", &acked},
 	{"bare", "of bare", &acked},
-	{"disk loop", "of disk", &acked},
-	{"bulk loop", "of bulk", &delivered},
+	{DiskLoop, "of disk", &acked},
+	{BulkLoop, "of bulk", &delivered},
 	{PlainLoop, "of plain loop", &delivered},
 	{BulkIndexer, "of esutil", &delivered},
 	{PlainWay, "of plain way", &coreRate},
 	{"plain read", "of plain read", &handled},
-	{"bare write", "p50 of bare write", &p50},
+	{BareWrite, "p50 of bare write", &p50},
 	{"bare", "p99 of bare", &p99},
+}
+
+// otherwise are weirs that the same weir is compared with in another state. They are no ceilings: what makes weir slower makes
+// them slower, too.
+var otherwise = []ceiling{
+	{NothingRead, "of nothing read", &acked},
+	{EmptyLog, "CPU of empty log", &cpu},
+	{NoOutage, "CPU of no outage", &cpu},
+	{FewConnections, "CPU of 64 connections", &cpu},
 }
 
 var (
@@ -68,6 +92,7 @@ var (
 	// Offered is a setting, not a result.
 	offered   = figure{"offered/s", "events that were due a second; times count from when a request was due", func(x Round) float64 { return x.Offered }, count, neither, false}
 	delivered = figure{"end to end/s", "events a second from the first post to the last delivery, or documents from the first bulk request to the last confirmed one", Delivered, count, higher, false}
+	filledUp  = figure{"filled/s", "events acknowledged a second while the sink was away", func(x Round) float64 { return x.Filled }, count, higher, false}
 	drained   = figure{"drained/s", "events of the backlog delivered a second", func(x Round) float64 { return x.Drained }, count, higher, false}
 	handled   = figure{"handled/s", "letters or documents that a command went through a second", func(x Round) float64 { return x.Handled }, count, higher, false}
 	coreRate  = figure{"events/core-s", "events for a second of processor time, garbage collection included", func(x Round) float64 { return x.CoreRate }, count, higher, false}
@@ -76,6 +101,8 @@ var (
 	p99   = figure{"p99 ms", timeOfARequest, func(x Round) float64 { return x.P99 }, small, lower, false}
 	p999  = figure{"p99.9 ms", timeOfARequest, func(x Round) float64 { return x.P999 }, small, lower, false}
 	p9999 = figure{"p99.99 ms", timeOfARequest, func(x Round) float64 { return x.P9999 }, small, lower, false}
+
+	cpu = figure{"CPU s/M", "processor seconds of the target for a million events, delivery included", func(x Round) float64 { return x.CPU }, small, lower, false}
 )
 
 const timeOfARequest = "time of a request"
@@ -85,7 +112,7 @@ func Delivered(x Round) float64 { return x.Delivered }
 
 // columns are those of all tables, in their order; a table leaves out its empty ones.
 var columns = slices.Concat(
-	acked.column(), offered.column(), delivered.column(), drained.column(), handled.column(), coreRate.column(),
+	acked.column(), offered.column(), delivered.column(), filledUp.column(), drained.column(), handled.column(), coreRate.column(),
 	figure{"ns/event", "processor time of an event", nanoseconds, count, lower, false}.column(),
 	figure{"events/s", "events a second on the clock, all cores of the row together", func(x Round) float64 { return x.Transformed }, count, higher, false}.column(),
 	figure{"B/event", "allocated for an event", func(x Round) float64 { return x.AllocatedBytes }, count, lower, false}.column(),
@@ -94,10 +121,11 @@ var columns = slices.Concat(
 	figure{"worker kB", "heap that the transformer keeps for each core, most of the rounds", func(x Round) float64 { return x.WorkerKilobytes }, count, lower, true}.column(),
 	p50.column(), p99.column(), p999.column(), p9999.column(),
 	figure{"first ack ms", "from the start of the process", func(x Round) float64 { return x.FirstAck }, small, lower, false}.column(),
-	figure{"first delivery ms", "from the start of the process", func(x Round) float64 { return x.FirstDelivery }, small, lower, false}.column(),
+	figure{"first delivery ms", "from the start of the process, or from when the sink took events again", func(x Round) float64 { return x.FirstDelivery }, small, lower, false}.column(),
+	figure{"catch-up s", "from when the sink took events again until what was acknowledged arrived at once", func(x Round) float64 { return x.CatchUp }, small, lower, false}.column(),
 	marked("lost", "events acknowledged that never arrived, most of the rounds", func(x Round) int64 { return x.Lost }),
 	marked("doubled", "events that arrived more than once, most of the rounds", func(x Round) int64 { return x.Doubled }),
-	figure{"CPU s/M", "processor seconds of the target for a million events, delivery included", func(x Round) float64 { return x.CPU }, small, lower, false}.column(),
+	cpu.column(),
 	figure{"generator", "processor seconds of the load generator for a million events", func(x Round) float64 { return x.GeneratorCPU }, small, neither, false}.column(),
 	figure{"server", "processor seconds of the Elasticsearch for a million events", func(x Round) float64 { return x.ServerCPU }, small, lower, false}.column(),
 	figure{"backlog MB", "size of the log when the measurement began, most of the rounds", func(x Round) float64 { return x.BacklogMegabytes }, count, neither, true}.column(),
@@ -110,7 +138,7 @@ var columns = slices.Concat(
 // column returns the figure's own column and those of its ceilings.
 func (f figure) column() []column {
 	all := []column{{figure: f, samples: func(_ *Case, r *Row) []float64 { return r.samples(f.of) }}}
-	for _, top := range ceilings {
+	for _, top := range slices.Concat(ceilings, otherwise) {
 		if top.figure.name != f.name {
 			continue
 		}
@@ -154,7 +182,7 @@ func (col *column) cell(c *Case, r *Row) (value, spread string) {
 }
 
 // summary are the figures of a line of progress.
-var summary = []string{acked.name, delivered.name, drained.name, handled.name, coreRate.name, p50.name, p99.name, "first ack ms", "first delivery ms",
+var summary = []string{acked.name, delivered.name, drained.name, handled.name, coreRate.name, p50.name, p99.name, "first ack ms", "first delivery ms", "filled/s", "catch-up s",
 	"lost", "doubled", "CPU s/M", "B/event", "peak MB"}
 
 // Summary writes the main figures that a round has, for a line of progress.

@@ -68,7 +68,9 @@ type Round struct {
 	// Of backlogs, restarts and commands that work on many events; 0 where there are none.
 	BacklogMegabytes float64  `json:"backlog_megabytes,omitempty"`  // of the log when the measurement began
 	FirstAck         float64  `json:"first_ack_ms,omitempty"`       // from the start of the process
-	FirstDelivery    float64  `json:"first_delivery_ms,omitempty"`  // the same
+	FirstDelivery    float64  `json:"first_delivery_ms,omitempty"`  // the same, or from when the sink took events again
+	Filled           float64  `json:"filled_per_second,omitempty"`  // events acknowledged while the sink was away
+	CatchUp          float64  `json:"catch_up_seconds,omitempty"`   // from when the sink took events again until what was acknowledged arrived at once
 	Drained          float64  `json:"drained_per_second,omitempty"` // of the backlog
 	Handled          float64  `json:"handled_per_second,omitempty"` // letters or documents that a command went through
 	Series           []Sample `json:"series,omitempty"`             // how the backlog grew and shrank
