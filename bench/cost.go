@@ -15,7 +15,7 @@ import (
 
 // costCases are what should not make an event dearer.
 var costCases = []benchCase{
-	{name: "writing with 0.3 GB behind", connections: 16, events: 100, eventBytes: 320, backlog: 3 * gigabyte / 10, takes: 2500 * time.Millisecond, targets: fewCostTargets},
+	{name: "writing with 0.5 GB behind", connections: 16, events: 100, eventBytes: 320, backlog: gigabyte / 2, takes: 3 * time.Second, targets: fewCostTargets},
 	{name: "writing with 1 GB behind", connections: 16, events: 100, eventBytes: 320, backlog: gigabyte, takes: 7 * time.Second, full: true, targets: costTargets},
 	{name: "writing with 10 GB behind", connections: 16, events: 100, eventBytes: 320, backlog: 10 * gigabyte, takes: 35 * time.Second, full: true, targets: costTargets},
 	// A fixed number of requests, so that many connections do not send fewer.
@@ -86,8 +86,11 @@ func connectionsRound(w weirSetup, ctx context.Context, l *lab, dir string, c *b
 	return round, problems, nil
 }
 
-// leastBehind lasts for the shortest windows.
-const leastBehind = 6 * gigabyte / 100
+// outlasts is a backlog in bytes that is not drained within a round's window, at more events a second than weir delivers.
+func (o *options) outlasts(c *benchCase) int {
+	const most, besides = 1_200_000, 100 * time.Millisecond
+	return int(o.roundTakes(besides).Seconds() * most * float64(c.eventBytes))
+}
 
 // round writes for a window.
 func (k cost) round(w weirSetup, ctx context.Context, l *lab, dir string, c *benchCase) (round report.Round, problems []string, err error) {
@@ -98,7 +101,7 @@ func (k cost) round(w weirSetup, ctx context.Context, l *lab, dir string, c *ben
 	defer b.close()
 	behind := int64(0)
 	if k.behind {
-		if behind, err = b.fill(ctx, c, max(l.amount(c.backlog), leastBehind)); err != nil {
+		if behind, err = b.fill(ctx, c, max(l.amount(c.backlog), l.outlasts(c))); err != nil {
 			return round, nil, err
 		}
 	}
@@ -159,11 +162,13 @@ func (b *heldUp) beginDraining(ctx context.Context, behind int64) (end func(*rep
 	}
 	return func(round *report.Round) error {
 		stats, err := arrivals(ctx, b.sink)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case stats.Created >= behind:
-			return errors.New("the backlog was delivered before the writing ended: give shorter windows (--seconds)")
+		}
+		if stats.Created >= behind { // speed never fails a run
+			note := "cost: a backlog was delivered before the writing ended; acked/s beside it is too good: give shorter windows (--seconds)"
+			b.lab.report.Notes = append(b.lab.report.Notes, note)
+			b.lab.say("%s", note)
 		}
 		round.Drained = float64(stats.Created) / time.Since(begun).Seconds()
 		return nil
