@@ -238,3 +238,14 @@ func TestOptions_Amount_IsLessForShortWindows(t *testing.T) {
 		}
 	}
 }
+
+func TestRunCase_TargetWithConnectionsOfItsOwn(t *testing.T) {
+	l := newLab(t)
+	l.rounds = 1
+	few := noop
+	few.connections = 7
+	got := runOne(t, l, benchCase{connections: 50, events: 1, idle: true, targets: []target{few}})
+	if r := got.Rows[0].Rounds[0]; r.Acked != 7 || got.Connections != 50 {
+		t.Errorf("%d connections sent a request each, in a case of %d", r.Acked, got.Connections)
+	}
+}

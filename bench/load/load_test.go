@@ -104,8 +104,13 @@ func TestRun_CountsWhatIsAcknowledged(t *testing.T) {
 		mu.Unlock()
 		return accept(c, 4)
 	})
-	open := false
+	open, early := false, -1
 	p := plan(address, 4, 7)
+	p.AtStart = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		early = lines
+	}
 	p.AtEnd = func() { open = true }
 	r := run(t, p)
 	if r.Failures != 0 || r.Unanswered != 0 || r.Acked != 3*7*4 || r.Events != r.Acked || r.Requests != 3*7 || !open {
@@ -118,6 +123,9 @@ func TestRun_CountsWhatIsAcknowledged(t *testing.T) {
 	defer mu.Unlock()
 	if lines != 3*7*4 || bad != 0 {
 		t.Errorf("the server saw %d events, %d of them not JSON", lines, bad)
+	}
+	if early != 0 {
+		t.Errorf("the start was told when %d events had been sent; -1: not at all", early)
 	}
 }
 

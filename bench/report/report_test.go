@@ -149,3 +149,22 @@ func TestReport_Markdown_Transforms(t *testing.T) {
 		}
 	}
 }
+
+func TestCase_Share_OfAWeirInAnotherState(t *testing.T) {
+	c := Case{Rows: []Row{
+		{Target: EmptyLog, Rounds: []Round{{Rate: 900, CPU: 2}}},
+		{Target: NothingRead, Rounds: []Round{{Rate: 1000, CPU: 2.2}}},
+		{Target: "weir, draining", Rounds: []Round{{Rate: 250, CPU: 4}}},
+	}}
+	for i, want := range []float64{0.9, 0, 0.25} { // also of the row above it: it is no ceiling
+		if got, _ := c.Share(&c.Rows[i], NothingRead, acked.of); got != want {
+			t.Errorf("%s: %g of nothing read", c.Rows[i].Target, got)
+		}
+	}
+	if got, ok := c.Share(&c.Rows[2], EmptyLog, cpu.of); !ok || got != 2 {
+		t.Errorf("%g times the processor time", got)
+	}
+	if isCeiling(NothingRead) || isCeiling(EmptyLog) || !isCeiling(DiskLoop) || !isCeiling(BulkLoop) {
+		t.Error("a weir is no ceiling, and a loop is one")
+	}
+}
