@@ -31,7 +31,8 @@ var (
 	bare       = target{name: "bare", start: startBaseline("bare")}
 	weir       = weirTarget("weir", weirSetup{})
 	weirAway   = weirTarget("weir, sink away", weirSetup{away: true})
-	weirScript = weirTarget("weir, ten-line script", weirSetup{script: true})
+	weirFive   = weirTarget("weir, five-line script", weirSetup{script: fiveLines})
+	weirScript = weirTarget("weir, ten-line script", weirSetup{script: tenLines})
 )
 
 func weirTarget(name string, setup weirSetup) target {

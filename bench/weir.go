@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	_ "embed" // the script
+	_ "embed" // the scripts
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,13 +18,17 @@ import (
 	"github.com/weirlog/weir/bench/report"
 )
 
-//go:embed testdata/ten_lines.lua
-var tenLines []byte
+var (
+	//go:embed testdata/five_lines.lua
+	fiveLines []byte
+	//go:embed testdata/ten_lines.lua
+	tenLines []byte
+)
 
 // weirSetup is how weir is configured; everything else is its default.
 type weirSetup struct {
 	binary string // "": the one to measure
-	script bool   // events pass the ten-line script
+	script []byte // that events pass; nil for none
 	away   bool   // the destination refuses connections
 
 	connections int // instead of the case's; 0: those
@@ -58,9 +62,9 @@ func (w weirSetup) start(ctx context.Context, l *lab, dir string, c *benchCase) 
 		destination = "http://" + address
 	}
 	var env []string
-	if w.script {
-		path := filepath.Join(dir, "ten_lines.lua")
-		if err := os.WriteFile(path, tenLines, 0o600); err != nil {
+	if w.script != nil {
+		path := filepath.Join(dir, "script.lua")
+		if err := os.WriteFile(path, w.script, 0o600); err != nil {
 			return nil, fmt.Errorf("write script: %w", err)
 		}
 		env = append(env, "WEIR_TRANSFORM_SCRIPT="+path)

@@ -53,6 +53,7 @@ func TestWays_MakeTheSameDocuments(t *testing.T) {
 	records := Records(500, 320)
 	for name, others := range map[string][]string{
 		"contract":   {GoJSON, GoBytes, WeirsLua},
+		"five_lines": {WeirsLua},
 		"ten_lines":  {WeirsLua},
 		"everything": {WeirsLua},
 	} {
