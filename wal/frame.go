@@ -210,28 +210,46 @@ func (s streamNames) intern(b []byte) string {
 // decodeRecord reads and proves the record at the start of b and returns its length. The payload
 // points into b.
 func decodeRecord(b []byte, gen generation, names streamNames) (Record, int, error) {
-	n, err := recordLength(b)
+	n, err := proveRecord(b, gen)
 	if err != nil {
 		return Record{}, 0, err
 	}
-	if n > len(b) {
-		return Record{}, 0, errShort
-	}
 	b = b[:n:n]
-	if binary.LittleEndian.Uint32(b[8:]) != recordChecksum(gen, b) {
-		return Record{}, 0, errChecksum
+	var rec Record
+	fillRecord(&rec, b, gen)
+	rec.Stream = names.intern(streamOf(b))
+	return rec, n, nil
+}
+
+// proveRecord returns the length of the record at the start of b once its checksum says that it is one.
+func proveRecord(b []byte, gen generation) (int, error) {
+	n, err := recordLength(b)
+	if err != nil {
+		return 0, err
 	}
-	rec := Record{
+	if n > len(b) {
+		return 0, errShort
+	}
+	if binary.LittleEndian.Uint32(b[8:]) != recordChecksum(gen, b[:n]) {
+		return 0, errChecksum
+	}
+	return n, nil
+}
+
+// streamOf returns the name of the stream of a record.
+func streamOf(rec []byte) []byte { return rec[recordHeaderBytes : recordHeaderBytes+int(rec[3])] }
+
+// fillRecord reads all of a record that was proven but its stream.
+func fillRecord(rec *Record, b []byte, gen generation) {
+	*rec = Record{
 		Offset:     Offset(binary.LittleEndian.Uint64(b[12:])),
 		Epoch:      gen.epoch,
 		Flags:      Flags(b[2]) &^ FlagDamaged,
 		ReceivedAt: time.Unix(0, int64(binary.LittleEndian.Uint64(b[20:]))).UTC(),
 		Count:      1,
-		size:       n,
+		size:       len(b),
 	}
-	v := b[recordHeaderBytes:]
-	rec.Stream = names.intern(v[:b[3]])
-	v = v[b[3]:]
+	v := b[recordHeaderBytes+int(b[3]):]
 	if b[28] != 0 {
 		rec.Remote, _ = netip.AddrFromSlice(v[:b[28]])
 		v = v[b[28]:]
@@ -241,5 +259,4 @@ func decodeRecord(b []byte, gen generation, names streamNames) (Record, int, err
 		rec.Reason = string(v[:reasonBytes])
 	}
 	rec.Payload = v[reasonBytes:]
-	return rec, n, nil
 }

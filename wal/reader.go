@@ -42,6 +42,8 @@ type Reader struct {
 	buf  []byte // bytes of the segment from base on
 	base int64
 
+	stream string // of the record read last, which the next one nearly always shares
+
 	bad  []span  // damaged bytes since the last record
 	held *Record // the record behind a gap that has just been reported
 }
@@ -78,6 +80,10 @@ func newReader(src source, dir string, from Offset) *Reader {
 // or of keeping damaged bytes, after which Next may be called again and goes on where it was.
 func (r *Reader) Next(ctx context.Context) (Record, error) {
 	for {
+		var rec Record
+		if r.atHand(&rec) {
+			return rec, nil
+		}
 		rec, ok, err := r.step()
 		if err != nil || ok {
 			return rec, err
@@ -95,6 +101,35 @@ func (r *Reader) Position() Offset { return r.next }
 func (r *Reader) Close() error {
 	r.buf = nil
 	return r.closeSegment()
+}
+
+// atHand reads the next record where nothing is special about it: whole, sound and durable, it is the one that is expected, and
+// its bytes have been read with those of its frame. Else it changes nothing, and step finds out what there is.
+func (r *Reader) atHand(rec *Record) bool {
+	if r.pos >= r.frameEnd || r.pos < r.base || r.next > r.win.durable || r.held != nil || len(r.bad) > 0 {
+		return false
+	}
+	from, to := r.pos-r.base, min(r.frameEnd-r.base, int64(len(r.buf)))
+	if from >= to {
+		return false
+	}
+	b := r.buf[from:to]
+	n, err := proveRecord(b, r.seg.gen)
+	if err != nil {
+		return false
+	}
+	b = b[:n:n]
+	fillRecord(rec, b, r.seg.gen)
+	if rec.Offset != r.next || r.boundOff != 0 && rec.Offset >= r.boundOff {
+		return false
+	}
+	if name := streamOf(b); string(name) != r.stream {
+		r.stream = r.names.intern(name)
+	}
+	rec.Stream = r.stream
+	r.pos += int64(n)
+	r.next++
+	return true
 }
 
 // step returns the next record if one is durable.

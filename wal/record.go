@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -20,11 +22,9 @@ func (e Epoch) String() string { return string(e.AppendTo(nil)) }
 
 // AppendTo appends what String returns to dst.
 func (e Epoch) AppendTo(dst []byte) []byte {
-	const digits = "0123456789abcdef"
-	for shift := 60; shift >= 0; shift -= 4 {
-		dst = append(dst, digits[uint64(e)>>shift&15])
-	}
-	return dst
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(e))
+	return hex.AppendEncode(dst, b[:])
 }
 
 // ParseEpoch is the inverse of Epoch.String.
