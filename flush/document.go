@@ -24,14 +24,21 @@ func (k Key) String() string {
 
 // ID returns the document id: epoch-offset for the first document of an event, else epoch-offset-ordinal.
 func (k Key) ID() string {
-	var b [64]byte // on the stack: the string is the only allocation
-	id := append(k.Epoch.AppendTo(b[:0]), '-')
-	id = strconv.AppendUint(id, uint64(k.Offset), 10)
+	var b [maxID]byte // on the stack: the string is the only allocation
+	return string(k.appendID(b[:0]))
+}
+
+// maxID bounds the length of what appendID appends.
+const maxID = 64
+
+func (k Key) appendID(dst []byte) []byte {
+	dst = append(k.Epoch.AppendTo(dst), '-')
+	dst = strconv.AppendUint(dst, uint64(k.Offset), 10)
 	if k.Ordinal > 0 {
-		id = append(id, '-')
-		id = strconv.AppendUint(id, uint64(k.Ordinal), 10)
+		dst = append(dst, '-')
+		dst = strconv.AppendUint(dst, uint64(k.Ordinal), 10)
 	}
-	return string(id)
+	return dst
 }
 
 // ParseKey is the inverse of Key.String. A missing ordinal means 0, so that a document id is a key too.

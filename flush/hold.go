@@ -2,6 +2,7 @@ package flush
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -73,6 +74,7 @@ func (l *lane) holdBack(b *batch, docs []Document, attempts int, o *Outcome) (re
 func newHeldDocument(rec *wal.Record, d *Document, attempts int, o *Outcome) *heldDocument {
 	h := &heldDocument{doc: *d, rec: *rec, outcome: *o, since: time.Now(), attempts: attempts}
 	h.rec.Payload = append([]byte(nil), rec.Payload...)
+	h.doc.ID = strings.Clone(d.ID) // out of the allocation that it shares with others
 	if isUntouched(rec, d) {
 		h.doc.Source = h.rec.Payload
 	} else {

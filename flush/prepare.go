@@ -1,6 +1,7 @@
 package flush
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -80,7 +81,7 @@ func (r *Route) Prepare(arena *Arena, rec *wal.Record, docs []Document) error {
 			d.Pipeline = r.Pipeline
 		}
 		if d.ID == "" && r.IDs != IDNone {
-			d.ID = documentID(clientID, d.Key)
+			d.ID = documentID(arena, clientID, d.Key)
 		}
 		if r.Timestamp && !(rec.Flags&wal.FlagTimestamp != 0 && isUntouched(rec, d)) {
 			d.Source = withTimestamp(arena, d.Source, rec.ReceivedAt)
@@ -185,10 +186,11 @@ func (r *Route) clientID(rec *wal.Record) string {
 	return ""
 }
 
-func documentID(clientID string, key Key) string {
+func documentID(arena *Arena, clientID string, key Key) string {
 	switch {
 	case clientID == "":
-		return key.ID()
+		var b [maxID]byte
+		return arena.String(key.appendID(b[:0]))
 	case key.Ordinal == 0:
 		return clientID
 	}
@@ -204,15 +206,9 @@ func isUntouched(rec *wal.Record, d *Document) bool {
 // "datetime" where that is an RFC 3339 time, else the time of receipt. Never the clock: a redelivery must
 // send the same bytes.
 func withTimestamp(arena *Arena, doc []byte, received time.Time) []byte {
-	var value []byte
-	members := rawjson.MembersOf(doc)
-	for key, v, ok := members.Next(); ok; key, v, ok = members.Next() {
-		if rawjson.KeyIs(key, "@timestamp") {
-			return doc
-		}
-		if rawjson.KeyIs(key, "datetime") {
-			value = v
-		}
+	value, has := timeOf(doc)
+	if has {
+		return doc
 	}
 	if !isTime(value) {
 		var b [40]byte
@@ -220,6 +216,25 @@ func withTimestamp(arena *Arena, doc []byte, received time.Time) []byte {
 	}
 	const member = len(`,"@timestamp":`)
 	return rawjson.AppendMember(arena.Alloc(len(doc) + member + len(value))[:0], doc, "@timestamp", value)
+}
+
+// timeOf returns the value of "datetime", nil without one, and whether doc has an "@timestamp".
+func timeOf(doc []byte) (value []byte, has bool) {
+	if !bytes.Contains(doc, []byte("@timestamp")) { // it may still be there, spelled with a backslash
+		if value, known := rawjson.LookupLate(doc, "datetime"); known {
+			return value, false
+		}
+	}
+	members := rawjson.MembersOf(doc)
+	for key, v, ok := members.Next(); ok; key, v, ok = members.Next() {
+		if rawjson.KeyIs(key, "@timestamp") {
+			return nil, true
+		}
+		if rawjson.KeyIs(key, "datetime") {
+			value = v
+		}
+	}
+	return value, false
 }
 
 // withVersion returns doc with the script's version as its last member, unless it has a member of that name.
@@ -254,6 +269,47 @@ func isTime(raw []byte) bool {
 	if len(raw) < shortest || len(raw) > longest || raw[0] != '"' || !rawjson.Plain(raw) {
 		return false
 	}
-	_, err := time.Parse(time.RFC3339, string(raw[1:len(raw)-1]))
+	text := raw[1 : len(raw)-1]
+	if isCommonTime(text) {
+		return true
+	}
+	_, err := time.Parse(time.RFC3339, string(text))
 	return err == nil
+}
+
+// isCommonTime reports whether text, which is long enough for one without a fraction, is a time as nearly all are written. Of what
+// package time accepts it leaves out some, but takes a fifth of the time.
+func isCommonTime(text []byte) bool {
+	if text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':' {
+		return false
+	}
+	month, day := twoDigits(text, 5), twoDigits(text, 8)
+	if twoDigits(text, 0) > 99 || twoDigits(text, 2) > 99 || month-1 > 11 || day-1 > 29 || day > 28 && month == 2 ||
+		twoDigits(text, 11) > 23 || twoDigits(text, 14) > 59 || twoDigits(text, 17) > 59 {
+		return false
+	}
+	zone := text[len("2006-01-02T15:04:05"):]
+	if zone[0] == '.' {
+		n := 1
+		for n < len(zone) && zone[n]-'0' <= 9 {
+			n++
+		}
+		if n == 1 {
+			return false
+		}
+		zone = zone[n:]
+	}
+	if len(zone) == 1 {
+		return zone[0] == 'Z'
+	}
+	return len(zone) == len("+00:00") && (zone[0] == '+' || zone[0] == '-') && zone[3] == ':' && twoDigits(zone, 1) <= 23 && twoDigits(zone, 4) <= 59
+}
+
+// twoDigits returns the number that stands at i, more than 99 when none does.
+func twoDigits(text []byte, i int) uint {
+	tens, units := text[i]-'0', text[i+1]-'0'
+	if tens > 9 || units > 9 {
+		return 100
+	}
+	return uint(tens)*10 + uint(units)
 }

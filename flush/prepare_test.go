@@ -2,6 +2,9 @@ package flush
 
 import (
 	"errors"
+	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +26,10 @@ func TestRoute_Prepare(t *testing.T) {
 		"datetime in RFC 3339":                          {route: Route{Timestamp: true}, event: `{"datetime":"2024-01-01T12:00:00.123456+02:00"}`, source: `{"datetime":"2024-01-01T12:00:00.123456+02:00","@timestamp":"2024-01-01T12:00:00.123456+02:00"}`},
 		"datetime that is no time":                      {route: Route{Timestamp: true}, event: `{"datetime":"yesterday, at noon!"}`, source: `{"datetime":"yesterday, at noon!","@timestamp":"2026-03-01T12:00:00.000000005Z"}`},
 		"datetime that is an object":                    {route: Route{Timestamp: true}, event: `{"datetime":{"date":"2024-01-01"}}`, source: `{"datetime":{"date":"2024-01-01"},"@timestamp":"2026-03-01T12:00:00.000000005Z"}`},
+		"the last datetime of several":                  {route: Route{Timestamp: true}, event: `{"datetime":"2024-01-01T12:00:00Z","datetime":"2024-01-02T12:00:00Z"}`, source: `{"datetime":"2024-01-01T12:00:00Z","datetime":"2024-01-02T12:00:00Z","@timestamp":"2024-01-02T12:00:00Z"}`},
+		"datetime before a backslash":                   {route: Route{Timestamp: true}, event: `{"datetime":"2024-01-01T12:00:00Z","a":"\n"}`, source: `{"datetime":"2024-01-01T12:00:00Z","a":"\n","@timestamp":"2024-01-01T12:00:00Z"}`},
+		"a datetime further down is another":            {route: Route{Timestamp: true}, event: `{"a":{"datetime":"2024-01-01T12:00:00Z"}}`, source: `{"a":{"datetime":"2024-01-01T12:00:00Z"},"@timestamp":"2026-03-01T12:00:00.000000005Z"}`},
+		"a timestamp further down is another":           {route: Route{Timestamp: true}, event: `{"a":{"@timestamp":1}}`, source: `{"a":{"@timestamp":1},"@timestamp":"2026-03-01T12:00:00.000000005Z"}`},
 		"a timestamp, as the validator saw":             {route: Route{Timestamp: true}, flags: wal.FlagTimestamp, event: `{"@timestamp":1}`, source: `{"@timestamp":1}`},
 		"a timestamp that nobody told of":               {route: Route{Timestamp: true}, event: `{"\u0040timestamp":1}`, source: `{"\u0040timestamp":1}`},
 		"an empty object":                               {route: Route{Timestamp: true}, event: `{}`, source: `{"@timestamp":"2026-03-01T12:00:00.000000005Z"}`},
@@ -45,6 +52,54 @@ func TestRoute_Prepare(t *testing.T) {
 		}
 		if docs[0].ID != first || docs[1].ID != second || docs[1].Of != 2 {
 			t.Errorf("%s: ids %q and %q, want %q and %q", name, docs[0].ID, docs[1].ID, first, second)
+		}
+	}
+}
+
+// TestIsTime: what the quick way takes for a time, package time does too, and so does what it leaves to that.
+func TestIsTime(t *testing.T) {
+	whole := "2026-02-28T23:59:59.123456+01:30"
+	texts := []string{
+		whole, "2026-03-01T12:00:00Z", "2026-03-01T12:00:00.1Z", "2024-02-29T00:00:00Z", "2026-02-29T00:00:00Z", "2026-04-31T00:00:00Z",
+		"2026-01-31T00:00:00-23:59", "2026-03-01T12:00:60Z", "2026-03-01T12:00:00.Z", "2026-03-01T12:00:00,5Z", "2026-03-01T12:00:00.5", "2026-03-01T12:00:00",
+		"2026-03-01T12:00:00+24:00", "2026-03-01T12:00:00+00:60", "2026-03-01T12:00:00+0000", "0000-01-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z",
+	}
+	for i := range whole { // each byte of one that is right, wrong in several ways
+		for _, c := range "0123456789-+:.,TZ t/\x00é" {
+			texts = append(texts, whole[:i]+string(c)+whole[i+1:])
+		}
+		texts = append(texts, whole[:i]+whole[i+1:], whole[:i]+"0"+whole[i:])
+	}
+	for _, text := range texts {
+		if len(text) < len("2006-01-02T15:04:05Z") || len(text) > len("2006-01-02T15:04:05.999999999+00:00") {
+			continue // too short or too long to be looked at
+		}
+		_, err := time.Parse(time.RFC3339, text)
+		if got := isTime([]byte(`"` + text + `"`)); got != (err == nil) {
+			t.Errorf("%q: %v, and package time says %v", text, got, err)
+		}
+	}
+	if !isCommonTime([]byte(whole)) || !isCommonTime([]byte("2026-03-01T12:00:00Z")) {
+		t.Error("the quick way takes no time at all")
+	}
+}
+
+func TestArena_String_StaysAfterReset(t *testing.T) {
+	for _, arena := range []*Arena{nil, {}} {
+		var got, want []string
+		for i := range 3 * arenaText / 16 {
+			text := strconv.Itoa(i) + strings.Repeat("x", i%40)
+			b := []byte(text)
+			got, want = append(got, arena.String(b)), append(want, text)
+			clear(b)
+			if arena != nil && i%100 == 0 {
+				arena.Reset()
+				clear(arena.Alloc(64))
+			}
+		}
+		got, want = append(got, arena.String(nil), arena.String(make([]byte, arenaText))), append(want, "", string(make([]byte, arenaText)))
+		if !slices.Equal(got, want) {
+			t.Error("a string has changed")
 		}
 	}
 }

@@ -41,6 +41,37 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+func TestLookupLate(t *testing.T) {
+	for _, tc := range []struct {
+		name, obj, key, want string
+		known                bool
+	}{
+		{"the last member", `{"a":1,"b":"x"}`, "b", `"x"`, true},
+		{"the first of many kinds", `{"a":1.5,"b":"}","c":{"a":[2]},"d":[{"a":3},[]],"e":null,"f":{},"g":-1e9}`, "a", `1.5`, true},
+		{"white space does not matter", " \n{ \"a\" :\t[1, 2] , \"b\" : { } } \n", "a", `[1, 2]`, true},
+		{"the last duplicate wins", `{"a":1,"a":2,"b":3}`, "a", `2`, true},
+		{"nested keys are not top-level", `{"x":{"a":1},"y":[{"a":2}]}`, "a", ``, true},
+		{"a value that reads like a key is none", `{"x":"a","y":["a",1]}`, "a", ``, true},
+		{"an empty object has none", `{ }`, "a", ``, true},
+		{"what a backslash hides is not known", `{"\u0061":1,"b":2}`, "a", ``, false},
+		{"nor before a backslash", `{"a":1,"b":"\n"}`, "a", ``, false},
+		{"an array has no members", `["a",1]`, "a", ``, false},
+		{"an object that ends early", `{"a":1,"b":`, "a", ``, false},
+		{"one without a beginning", `"b":1}`, "a", ``, false},
+		{"a missing colon", `{"a" 1}`, "a", ``, false},
+		{"a missing comma", `{"x":1 "b":2}`, "a", ``, false},
+		{"a missing key", `{:1}`, "a", ``, false},
+		{"nothing at all", ``, "a", ``, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, known := LookupLate([]byte(tc.obj), tc.key)
+			if known != tc.known || string(got) != tc.want {
+				t.Fatalf("LookupLate(%s, %q) = %q, %v; want %q, %v", tc.obj, tc.key, got, known, tc.want, tc.known)
+			}
+		})
+	}
+}
+
 func TestAppendMember(t *testing.T) {
 	for _, tc := range []struct{ name, obj, want string }{
 		{"behind the last member", `{"a":1.0}`, `{"a":1.0,"@t":"now"}`},
@@ -106,9 +137,13 @@ func FuzzLookup(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, doc []byte, key string) {
 		got, ok := Lookup(doc, key)
+		late, known := LookupLate(doc, key)
 		AppendMember(nil, doc, key, []byte("1"))
 		if !json.Valid(doc) {
 			return
+		}
+		if known != (KindOf(doc) == Object && bytes.IndexByte(doc, '\\') < 0) || known && !bytes.Equal(late, got) {
+			t.Fatalf("LookupLate(%q, %q) = %q, %v; Lookup says %q", doc, key, late, known, got)
 		}
 		var want map[string]json.RawMessage
 		isObject := KindOf(doc) == Object
