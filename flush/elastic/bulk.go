@@ -33,9 +33,17 @@ type bulk struct {
 // encode prepares the body of docs. The buffers of sc belong to it until release.
 func encode(docs []flush.Document, sc *scratch, compression Compression) (*bulk, error) {
 	b := &bulk{docs: docs, lines: sc.lines[:0], ends: sc.ends[:0]}
+	var head []byte // of the line before, nearly always that of this one
 	for i := range docs {
 		d := &docs[i]
-		b.lines = appendAction(b.lines, d)
+		if i > 0 && d.Index == docs[i-1].Index && d.Op == docs[i-1].Op {
+			b.lines = append(b.lines, head...)
+		} else {
+			from := len(b.lines)
+			b.lines = appendHead(b.lines, d)
+			head = b.lines[from:]
+		}
+		b.lines = appendRest(b.lines, d)
 		b.ends = append(b.ends, len(b.lines))
 		b.lines = append(b.lines, '\n') // ends the source; the last one stays behind the last end
 		b.size += int64(len(d.Source))
@@ -52,11 +60,16 @@ func encode(docs []flush.Document, sc *scratch, compression Compression) (*bulk,
 	return b, nil
 }
 
-func appendAction(dst []byte, d *flush.Document) []byte {
+// appendHead appends the part of a document's action line that says how and where it is stored.
+func appendHead(dst []byte, d *flush.Document) []byte {
 	dst = append(dst, `{"`...)
 	dst = append(dst, opOf(d)...)
 	dst = append(dst, `":{"_index":`...)
-	dst = rawjson.AppendQuoted(dst, d.Index)
+	return rawjson.AppendQuoted(dst, d.Index)
+}
+
+// appendRest appends the rest of the line.
+func appendRest(dst []byte, d *flush.Document) []byte {
 	if d.ID != "" {
 		dst = append(dst, `,"_id":`...)
 		dst = rawjson.AppendQuoted(dst, d.ID)

@@ -2,6 +2,7 @@ package elastic
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"io"
@@ -76,6 +77,27 @@ func TestBulk_Golden(t *testing.T) {
 		if !json.Valid([]byte(lines[i])) {
 			t.Errorf("action line is no JSON: %s", lines[i])
 		}
+	}
+}
+
+// TestBulk_NeighboursDiffer: what lines have in common with the one before is taken over, and nothing else.
+func TestBulk_NeighboursDiffer(t *testing.T) {
+	var docs []flush.Document
+	var want strings.Builder
+	for _, index := range []string{"a", "b", "a"} {
+		for _, op := range []flush.Op{"", flush.OpCreate, flush.OpIndex, ""} {
+			for _, id := range []string{"1", ""} {
+				docs = append(docs, flush.Document{Index: index, Op: op, ID: id, Source: []byte("{}")})
+				want.WriteString(`{"` + cmp.Or(string(op), "create") + `":{"_index":"` + index + `"`)
+				if id != "" {
+					want.WriteString(`,"_id":"1"`)
+				}
+				want.WriteString("}}\n{}\n")
+			}
+		}
+	}
+	if got, _ := encodeAll(t, docs, CompressionNone); string(got) != want.String() {
+		t.Errorf("body is\n%s\nwant\n%s", got, want.String())
 	}
 }
 

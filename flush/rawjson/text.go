@@ -118,6 +118,10 @@ func AppendQuoted[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; i < len(s); {
+		if i+8 <= len(s) && allPlain(word(s, i)) {
+			i += 8
+			continue
+		}
 		c := s[i]
 		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
 			i++
@@ -136,6 +140,19 @@ func AppendQuoted[T string | []byte](dst []byte, s T) []byte {
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
+}
+
+// word is the eight bytes of s from i on, the first one lowest.
+func word[T string | []byte](s T, i int) uint64 {
+	_ = s[i+7]
+	return uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+		uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+}
+
+// allPlain reports whether every byte of w stands for itself in a string: ASCII, no control character, quote or backslash.
+func allPlain(w uint64) bool {
+	q, s := w^ones*'"', w^ones*'\\'
+	return ((w-ones*' ')|(q-ones)|(s-ones)|w)&highs == 0
 }
 
 // validRune returns the length of the UTF-8 sequence at the beginning of s, 0 when there is none.
