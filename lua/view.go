@@ -138,16 +138,27 @@ func (n *node) scan() bool {
 	if n.scanned || n.raw == nil {
 		return true
 	}
+	escapes := bytes.IndexByte(n.raw, '\\') >= 0
 	it := rawjson.MembersOf(n.raw)
-	for key, value, ok := it.Next(); ok; key, value, ok = it.Next() {
-		start, end := it.Bounds()
-		n.members = append(n.members, member{
-			start: int32(start), keyEnd: int32(start + len(key)), valStart: int32(end - len(value)), end: int32(end),
-			escaped: bytes.IndexByte(key, '\\') >= 0,
-		})
+	for at, ok := it.NextAt(); ok; at, ok = it.NextAt() {
+		m := n.addMember()
+		m.start, m.keyEnd, m.valStart, m.end = int32(at.Start), int32(at.KeyEnd), int32(at.Value), int32(at.End)
+		m.escaped = escapes && bytes.IndexByte(n.raw[at.Start:at.KeyEnd], '\\') >= 0
+		m.state = kept
 	}
 	n.scanned = true
 	return it.Complete()
+}
+
+// addMember makes room for one more member, without name and value. Room that was in use before is as drop left it: writing
+// nothing there that the collector would have to see is a good part of what scanning costs.
+func (n *node) addMember() *member {
+	if i := len(n.members); i < cap(n.members) {
+		n.members = n.members[:i+1]
+	} else {
+		n.members = append(n.members, member{})
+	}
+	return &n.members[len(n.members)-1]
 }
 
 // key returns the name of a member.

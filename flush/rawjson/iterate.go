@@ -40,24 +40,43 @@ func (w *walk) Complete() bool { return w.complete }
 
 // Next returns the next member: the key with its quotes and escapes, and the value.
 func (m *Members) Next() (key, value []byte, ok bool) {
+	at, ok := m.NextAt()
+	if !ok {
+		return nil, nil, false
+	}
+	return m.b[at.Start:at.KeyEnd:at.KeyEnd], m.b[at.Value:at.End:at.End], true
+}
+
+// Place is where a member stands in its object.
+type Place struct {
+	Start, KeyEnd int // of the key, with its quotes
+	Value, End    int // of the value
+}
+
+// NextAt is Next for who wants to know where the member stands.
+func (m *Members) NextAt() (at Place, ok bool) {
 	i, ok := m.advance('}')
 	if !ok || m.b[i] != '"' {
 		m.b = nil
-		return nil, nil, false
+		return Place{}, false
 	}
-	end := skipString(m.b, i)
-	if end < 0 {
+	at.Start = i
+	if i = skipString(m.b, i); i < 0 {
 		m.b = nil
-		return nil, nil, false
+		return Place{}, false
 	}
-	key = m.b[i:end:end]
-	i = skipSpace(m.b, end)
-	if i >= len(m.b) || m.b[i] != ':' {
+	at.KeyEnd = i
+	if i = skipSpace(m.b, i); i >= len(m.b) || m.b[i] != ':' {
 		m.b = nil
-		return nil, nil, false
+		return Place{}, false
 	}
-	value, ok = m.take(skipSpace(m.b, i+1))
-	return key, value, ok
+	at.Value = skipSpace(m.b, i+1)
+	if at.End = skipValue(m.b, at.Value); at.End < 0 {
+		m.b = nil
+		return Place{}, false
+	}
+	m.pos = at.End
+	return at, true
 }
 
 // Next returns the next element.
