@@ -55,6 +55,7 @@ SIGHUP: scripts and the log level are read again.`,
 		if err != nil {
 			return err
 		}
+		spareProcessor(a.getenv) // after what is sized by the cores
 		return s.run(cmd.Context())
 	}
 	return cmd
