@@ -129,7 +129,7 @@ func (e *elasticLab) measureInTurn(ctx context.Context, others []elasticTarget) 
 
 // weirs are the targets that are weir, without those that cannot do what the case asks.
 func (e *elasticLab) weirs(ctx context.Context, c *elasticCase) (all []elasticTarget, err error) {
-	for _, b := range []struct{ binary, prefix string }{{e.weir, ""}, {e.before, "before: "}} {
+	for _, b := range []struct{ binary, prefix string }{{e.weir, ""}, {e.before, report.Before}} {
 		if b.binary == "" {
 			continue
 		}

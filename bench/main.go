@@ -44,6 +44,7 @@ prints a table. See docs/benchmarks.md.
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		PreRunE:       func(cmd *cobra.Command, _ []string) error { return o.others.alone(cmd.Flags()) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.command = "go run ./bench " + strings.Join(os.Args[1:], " ")
 			return run(cmd.Context(), o)

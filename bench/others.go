@@ -127,12 +127,34 @@ func (o *othersOptions) give(text string, take func(*other, string) error) error
 	return take(o.all[0], text)
 }
 
+// alone refuses the flags of scenarios beside a target, which would be passed over, and gives its rounds the window that they need:
+// receivers flush once a second or so.
+func (o *othersOptions) alone(flags *pflag.FlagSet) error {
+	if !o.given() {
+		return nil
+	}
+	for _, name := range []string{"scenario", "before", "full", "longest-round", "profile"} {
+		if flags.Changed(name) {
+			return fmt.Errorf("--%s is of the scenarios, which --target takes the place of; leave one of the two out", name)
+		}
+	}
+	if !flags.Changed("seconds") {
+		return flags.Set("seconds", othersSeconds)
+	}
+	return nil
+}
+
+// othersSeconds is the window where receivers of others are measured.
+const othersSeconds = "10"
+
+// killedOnce says that the receiver can be killed in one round only: nobody tells the number that it has afterwards.
+func (t *other) killedOnce() bool { return t.kill && t.restart == "" && isNumber(t.pid) }
+
 func (t *other) check(rounds int) error {
-	number := isNumber(t.pid)
 	switch {
 	case t.restart != "" && !t.kill:
 		return fmt.Errorf("--restart: %s is not killed; add --kill", t.name)
-	case t.kill && number && t.restart == "" && rounds > 1:
+	case t.killedOnce() && rounds > 1:
 		return fmt.Errorf("--kill: nobody tells the number that %s has after its restart; write --rounds 1, a file that holds its PID, or --restart", t.name)
 	}
 	return nil

@@ -31,10 +31,12 @@ func (l *lab) runOthers(ctx context.Context) error {
 	counter := &counterClient{url: "http://" + address}
 	cases := make([]benchCase, len(otherCases))
 	total := time.Duration(0)
+	taken := map[*other]bool{}
 	for i, c := range otherCases {
 		c.targets = []target{noop, bare}
 		for _, t := range l.others.all {
-			if most := t.format.MaxEvents(); most == 0 || c.events <= most {
+			if most := t.format.MaxEvents(); (most == 0 || c.events <= most) && !(taken[t] && t.killedOnce()) {
+				taken[t] = true
 				c.targets = append(c.targets, l.otherTarget(counter, t))
 			}
 		}

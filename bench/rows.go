@@ -23,7 +23,7 @@ type measuredRow struct {
 func (l *lab) runRows(ctx context.Context, info report.Case, takes time.Duration, round rowsRound) error {
 	binaries := []struct{ prefix, path string }{{"", l.weir}}
 	if l.before != "" {
-		binaries = append(binaries, struct{ prefix, path string }{"before: ", l.before})
+		binaries = append(binaries, struct{ prefix, path string }{report.Before, l.before})
 	}
 	for n := range l.rounds {
 		for _, b := range binaries {

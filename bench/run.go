@@ -90,7 +90,7 @@ func (l *lab) runScenarios(ctx context.Context) error {
 
 // prepare builds weir and looks at the machine.
 func (l *lab) prepare(ctx context.Context) error {
-	l.report = report.Report{Format: report.Format, Command: l.command, Started: time.Now(), Failures: []string{}}
+	l.report = report.Report{Format: report.Format, Command: l.command, Started: time.Now(), Window: l.seconds, Failures: []string{}}
 	sync, err := probeDisk(l.dir)
 	if err != nil {
 		return err

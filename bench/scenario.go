@@ -56,7 +56,7 @@ var scenarios = []scenario{
 		help: "from the first post to the last delivery into a counting Elasticsearch",
 		cases: []benchCase{
 			{name: "100 events a request, 16 connections", connections: 16, events: 100, eventBytes: 320, targets: []target{bulkLoop, weir, weirFive}},
-			{name: "100 events a request, 16 connections, longer script", connections: 16, events: 100, eventBytes: 320, full: true, targets: []target{bulkLoop, weirScript}},
+			{name: "100 events a request, 16 connections, longer scripts", connections: 16, events: 100, eventBytes: 320, full: true, targets: []target{bulkLoop, weirScript, weirHeavy}},
 		},
 	},
 	{

@@ -33,6 +33,7 @@ var (
 	weirAway   = weirTarget("weir, sink away", weirSetup{away: true})
 	weirFive   = weirTarget("weir, five-line script", weirSetup{script: fiveLines})
 	weirScript = weirTarget("weir, ten-line script", weirSetup{script: tenLines})
+	weirHeavy  = weirTarget("weir, heavy script", weirSetup{script: heavyLines})
 )
 
 func weirTarget(name string, setup weirSetup) target {
@@ -53,7 +54,7 @@ func (o *options) targets(c *benchCase) []target {
 		if t.setup != nil && o.before != "" {
 			before := *t.setup
 			before.binary = o.before
-			older := weirTarget("before: "+t.name, before)
+			older := weirTarget(report.Before+t.name, before)
 			older.slow = t.slow
 			all = append(all, older)
 		}

@@ -23,6 +23,8 @@ var (
 	fiveLines []byte
 	//go:embed testdata/ten_lines.lua
 	tenLines []byte
+	//go:embed testdata/everything.lua
+	heavyLines []byte
 )
 
 // weirSetup is how weir is configured; everything else is its default.

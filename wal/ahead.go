@@ -1,8 +1,12 @@
 package wal
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // ahead writes zeros into the active segment before the frames that will take their place. An fsync behind the end of a file
@@ -10,9 +14,10 @@ import (
 // commit; over blocks that are written already it is the data alone. Measured on ext4 with groups of up to 25 kB, that
 // is a third less waiting and two fifths less processor time for each commit (docs/benchmarks.md).
 //
-// The zeros are never needed: where they cannot be written, commits cost what they did. Frames before them are flagged, so that what
-// is left of them when the process is killed is not taken for a torn tail. An orderly stop cuts them off, and a full segment has none:
-// they end where a segment is full. A segment that is seldom written gets none. Committer only.
+// The zeros are never needed: where there is no room for them, commits cost what they did. Frames before them are flagged, so that what
+// is left of them when the process is killed is not taken for a torn tail; but for the first ones of a segment, and of each refill, until
+// the frame before them is written: these are kept like any tail. An orderly stop cuts them off, and a full segment has none: they end
+// where a segment is full. The first 64 commits of a segment do without. Committer only.
 type ahead struct {
 	dir  string
 	on   bool  // the file system gains from it
@@ -34,8 +39,8 @@ const (
 var zeros [aheadGroups * aheadLimit]byte
 
 // prepare makes sure that a group of about size bytes can be written at position at of segment seq without making the file
-// longer, if that is worth its while.
-func (a *ahead) prepare(seq uint64, at, size int64) {
+// longer, if that is worth its while. After an error other than that of a full disk nothing may be written to the segment any more (W4).
+func (a *ahead) prepare(seq uint64, at, size int64) error {
 	if a.seq != seq {
 		a.leave()
 		a.seq = seq
@@ -44,11 +49,16 @@ func (a *ahead) prepare(seq uint64, at, size int64) {
 	from := max(at+size, a.upTo) // what is below is about to be written
 	upTo := min(at+size+max(aheadGroups*size, aheadLeast), a.most)
 	if !a.on || a.commits <= aheadAfter || size > aheadLimit || at+size <= a.upTo || upTo <= from {
-		return
+		return nil
 	}
-	if err := a.write(from, upTo); err != nil {
-		a.commits = 0 // a while later; the frame itself says what is wrong with the disk
+	err := a.write(from, upTo)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		a.commits, a.upTo = 0, 0 // a while later, and the blocks are the frames'
+		if err = a.f.Truncate(at); err != nil {
+			err = fmt.Errorf("cut zeros ahead: %w", err)
+		}
 	}
+	return err
 }
 
 // write puts zeros into the segment.
@@ -56,12 +66,12 @@ func (a *ahead) write(from, upTo int64) error {
 	if a.f == nil {
 		f, err := os.OpenFile(filepath.Join(a.dir, segmentName(a.seq)), os.O_WRONLY, 0)
 		if err != nil {
-			return err
+			return fmt.Errorf("open segment for zeros ahead: %w", err)
 		}
 		a.f = f
 	}
 	if _, err := a.f.WriteAt(zeros[:upTo-from], from); err != nil {
-		return err
+		return fmt.Errorf("write zeros ahead: %w", err)
 	}
 	a.upTo = upTo
 	return nil
@@ -81,8 +91,8 @@ func (a *ahead) leave() {
 
 // cut takes off the zeros behind end, where the segment's last frame ends, and leaves the segment.
 func (a *ahead) cut(end int64) {
-	if a.f != nil {
-		a.f.Truncate(end) //nolint:errcheck // zeros that stay are known for what they are
+	if a.f != nil && a.f.Truncate(end) != nil {
+		return // they stay, and the mark in front of them says so
 	}
 	a.leave()
 }

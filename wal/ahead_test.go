@@ -195,7 +195,9 @@ func TestAhead_Prepare(t *testing.T) {
 			if tt.change != nil {
 				tt.change(a)
 			}
-			a.prepare(seq, tt.at, tt.size)
+			if err := a.prepare(seq, tt.at, tt.size); err != nil {
+				t.Error(err)
+			}
 			if got := size(); got != tt.want {
 				t.Errorf("the file has %d bytes, want %d", got, tt.want)
 			}
@@ -209,9 +211,18 @@ func TestAhead_Prepare(t *testing.T) {
 		if err := os.Remove(filepath.Join(a.dir, segmentName(seq))); err != nil {
 			t.Fatal(err)
 		}
-		a.prepare(seq, 0, 400)
-		if a.follow(400) || a.commits != 0 {
-			t.Errorf("zeros follow, or it is tried again at once: %+v", a)
+		if err := a.prepare(seq, 0, 400); err == nil || a.follow(400) {
+			t.Errorf("error %v, zeros follow: %t", err, a.follow(400))
+		}
+	})
+	t.Run("they cannot be cut off", func(t *testing.T) {
+		a, _ := begin(t)
+		if err := a.prepare(seq, 0, 400); err != nil {
+			t.Fatal(err)
+		}
+		a.f.Close() //nolint:errcheck // so that truncating fails
+		if a.cut(400); !a.follow(400) {
+			t.Error("zeros are there, and nobody knows of them")
 		}
 	})
 }

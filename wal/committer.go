@@ -110,6 +110,9 @@ func (l *Log) finish() error {
 func (l *Log) writeCleanMark() error {
 	h := frameHeader{flags: flagGroupEnd | flagCleanMark, seq: l.nextSeq, first: l.durable + 1, watermark: l.nextSeq - 1, gen: l.gen}
 	var b [frameHeaderBytes]byte
+	if l.ahead.follow(l.tailBytes + 1 + frameHeaderBytes) {
+		h.flags |= flagZeros // they could not be cut off
+	}
 	putFrameHeader(b[:], &h)
 	if _, err := l.writeFrame(b[:]); err != nil {
 		return fmt.Errorf("write clean mark: %w", err)
@@ -125,7 +128,7 @@ func (l *Log) takeInCompany() (g *group, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	queued := l.queuedLocked()
-	switch wait = l.company.wait(queued); {
+	switch wait = l.company.linger(queued); {
 	case queued == 0:
 		return nil, time.Hour
 	case wait > 0 && len(l.queue) == 1: // a second group is there because the first is full
@@ -164,8 +167,10 @@ func (l *Log) takeLocked() *group {
 func (l *Log) commit(ctx context.Context, g *group) {
 	start := time.Now()
 	c := commit{first: l.durable + 1, next: l.durable + 1, watermark: l.nextSeq - 1, tail: l.tailBytes}
-	l.ahead.prepare(l.tailSeq, l.tailBytes, int64(g.bytes))
-	err := l.writeGroup(g, &c)
+	err := l.ahead.prepare(l.tailSeq, l.tailBytes, int64(g.bytes))
+	if err == nil {
+		err = l.writeGroup(g, &c)
+	}
 	if err == nil {
 		syncStart := time.Now()
 		if err = l.lib.Sync(); err != nil {

@@ -16,8 +16,8 @@ type company struct {
 	over     bool          // those who are missing do not come
 }
 
-// longestWait bounds the wait where commits are slow: a slow disk has queued enough by then.
-const longestWait = time.Millisecond
+// longestLinger bounds the wait where commits are slow: a slow disk has queued enough by then.
+const longestLinger = time.Millisecond
 
 // committed learns from a commit: how many appends it had, how many were queued when it ended, and how long it took.
 func (c *company) committed(appends, queued int, took time.Duration) {
@@ -26,12 +26,12 @@ func (c *company) committed(appends, queued int, took time.Duration) {
 	c.over = false
 }
 
-// wait returns how long to wait for more than the queued appends; 0 when their commit should begin.
-func (c *company) wait(queued int) time.Duration {
+// linger returns how long to wait for more than the queued appends; 0 when their commit should begin.
+func (c *company) linger(queued int) time.Duration {
 	c.wake = 1
 	if queued == 0 || queued >= c.expected || c.over {
 		return 0
 	}
 	c.wake = c.expected
-	return min(c.pace, longestWait)
+	return min(c.pace, longestLinger)
 }

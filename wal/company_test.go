@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestCompany_Wait(t *testing.T) {
+func TestCompany_Linger(t *testing.T) {
 	const pace = 200 * time.Microsecond
 	for name, tt := range map[string]struct {
 		appends, queued int // of the last commit, and when it ended
@@ -28,25 +28,25 @@ func TestCompany_Wait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := company{pace: pace}
 			c.committed(tt.appends, tt.queued, pace)
-			if got := c.wait(tt.now); got != tt.want {
+			if got := c.linger(tt.now); got != tt.want {
 				t.Errorf("wait %s, want %s", got, tt.want)
 			}
 		})
 	}
 }
 
-func TestCompany_Wait_EndsWithoutTheMissing(t *testing.T) {
+func TestCompany_Linger_EndsWithoutTheMissing(t *testing.T) {
 	c := company{pace: time.Hour}
 	c.committed(64, 0, time.Hour)
-	if got := c.wait(1); got != longestWait || c.wake != 48 {
-		t.Fatalf("wait %s for %d, want %s for 48", got, c.wake, longestWait)
+	if got := c.linger(1); got != longestLinger || c.wake != 48 {
+		t.Fatalf("wait %s for %d, want %s for 48", got, c.wake, longestLinger)
 	}
 	c.over = true
-	if got := c.wait(1); got != 0 {
+	if got := c.linger(1); got != 0 {
 		t.Errorf("waits another %s", got)
 	}
 	c.committed(1, 0, time.Millisecond)
-	if got := c.wait(1); got != 0 {
+	if got := c.linger(1); got != 0 {
 		t.Errorf("waits %s for those who did not come", got)
 	}
 }
@@ -94,7 +94,7 @@ func TestLog_Append_CompanyIsWaitedFor(t *testing.T) {
 	<-held.begun
 	send(8)
 	l.mu.Lock()
-	l.company.pace = time.Hour // only longestWait ends the wait
+	l.company.pace = time.Hour // only longestLinger ends the wait
 	l.mu.Unlock()
 	held.release <- struct{}{}
 	<-held.begun
@@ -107,8 +107,8 @@ func TestLog_Append_CompanyIsWaitedFor(t *testing.T) {
 	start := time.Now()
 	wg.Go(func() { lf.mustAppend("{}") })
 	<-held.begun
-	if waited := time.Since(start); waited < longestWait {
-		t.Errorf("committed after %s, the wait is %s", waited, longestWait)
+	if waited := time.Since(start); waited < longestLinger {
+		t.Errorf("committed after %s, the wait is %s", waited, longestLinger)
 	}
 	held.holds.Store(false)
 	held.release <- struct{}{}

@@ -22,7 +22,8 @@ type layout struct {
 	next  Offset
 	gen   generation // of the last whole group; unknown for a log without any readable frame
 	clean bool       // the log was closed in order
-	torn  int64      // bytes behind the last whole group of the last kept segment
+	torn  int64      // bytes behind the last whole group of the last kept segment, without zeros that were written ahead
+	zeros int64      // these
 	known Offset     // what the durable mark names; 0 where there is none
 	// keepSalt says that the last kept segment has no readable frame header: what proves its records may be known only from
 	// a segment behind it, which is set aside and whose place this life's first one takes.
@@ -82,7 +83,7 @@ func (lay *layout) findEnd(dir string) error {
 	bound := uint64(0) // where the segment behind the one in hand begins; 0 for none
 	for i := len(lay.segs) - 1; i >= 0; i-- {
 		s := &lay.segs[i]
-		b, err := readSegment(dir, s.seq)
+		b, whole, err := readSegment(dir, s.seq)
 		if err != nil {
 			return err
 		}
@@ -98,8 +99,9 @@ func (lay *layout) findEnd(dir string) error {
 		}
 		if t.end > 0 {
 			lay.keep, lay.seq, lay.next, lay.gen, lay.clean = i+1, t.seq, t.next, t.gen, t.clean
-			if t.zeros {
-				b = b[:max(int(t.end), len(b)-padding(b))]
+			if t.zeros && whole { // what could not be read is not known to be zeros
+				end := max(int(t.end), len(b)-padding(b))
+				b, lay.zeros = b[:end], int64(len(b)-end)
 			}
 			s.size = t.end
 			if t.seq != bound { // else what follows is superseded and was dealt with before
@@ -147,7 +149,7 @@ func (lay *layout) fillUnknown(dir string) error {
 	for i := len(lay.segs) - 1; i >= 0; i-- {
 		s := &lay.segs[i]
 		if s.first == 0 {
-			b, err := readSegment(dir, s.seq)
+			b, _, err := readSegment(dir, s.seq)
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
@@ -299,7 +301,7 @@ func (lay *layout) loseEnd(known Offset) {
 	lay.next, lay.keep, lay.torn, lay.clean = known+1, len(lay.segs), 0, false
 	for i := range lay.segs {
 		s := &lay.segs[i]
-		lay.seq = max(lay.seq, s.seq+1+uint64(s.size)/frameHeaderBytes) // no frame that it may have held has this sequence
+		lay.seq = max(lay.seq, s.seq+1+uint64(s.size+lay.zeros)/frameHeaderBytes) // no frame that it may have held has this sequence
 	}
 }
 
@@ -357,7 +359,7 @@ func (l *Log) setAsideTorn(lay *layout) error {
 		return nil
 	}
 	s := &lay.segs[lay.keep-1]
-	b, err := readSegment(l.dir, s.seq)
+	b, _, err := readSegment(l.dir, s.seq)
 	if err != nil {
 		return err
 	}

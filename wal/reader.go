@@ -370,7 +370,7 @@ func (r *Reader) bytes(at int64, n int) ([]byte, error) {
 		r.buf = make([]byte, want)
 	}
 	r.buf, r.base = r.buf[:want], at
-	if err := readTolerant(r.f, r.buf, at); err != nil {
+	if _, err := readTolerant(r.f, r.buf, at); err != nil {
 		r.buf = r.buf[:0]
 		return nil, fmt.Errorf("read segment %s: %w", r.seg.name(), err)
 	}

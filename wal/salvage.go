@@ -184,7 +184,7 @@ func (r *Reader) keepSpan(s *span) error {
 	}
 	defer f.Close()
 	b := make([]byte, s.to-s.from)
-	if err := readTolerant(f, b, s.from); err != nil {
+	if _, err := readTolerant(f, b, s.from); err != nil {
 		return fmt.Errorf("read damaged segment: %w", err)
 	}
 	name := fmt.Sprintf("%s-%d-%d.damaged", s.seg.name(), s.from, s.to-s.from)

@@ -89,42 +89,42 @@ func readFirstHeader(dir string, seq uint64) (frameHeader, error) {
 
 // readSegment reads a whole segment from the disk and not from the page cache, which after a failed
 // fsync may hold what the disk does not. What the disk cannot read comes as zeros.
-func readSegment(dir string, seq uint64) ([]byte, error) {
+func readSegment(dir string, seq uint64) (b []byte, whole bool, err error) {
 	f, err := os.Open(filepath.Join(dir, segmentName(seq)))
 	if err != nil {
-		return nil, fmt.Errorf("open segment: %w", err)
+		return nil, false, fmt.Errorf("open segment: %w", err)
 	}
 	defer f.Close()
 	// A bad sector under bytes that were never synced is no reason to stay down: nothing is written to this
 	// file again, and what cannot be read shows itself below.
 	if err := f.Sync(); err != nil && !errors.Is(err, unix.EIO) {
-		return nil, fmt.Errorf("sync segment %s: %w", segmentName(seq), err)
+		return nil, false, fmt.Errorf("sync segment %s: %w", segmentName(seq), err)
 	}
 	dropCache(f)
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("stat segment: %w", err)
+		return nil, false, fmt.Errorf("stat segment: %w", err)
 	}
-	b := make([]byte, info.Size())
-	if err := readTolerant(f, b, 0); err != nil {
-		return nil, fmt.Errorf("read segment %s: %w", segmentName(seq), err)
+	b = make([]byte, info.Size())
+	if whole, err = readTolerant(f, b, 0); err != nil {
+		return nil, false, fmt.Errorf("read segment %s: %w", segmentName(seq), err)
 	}
-	return b, nil
+	return b, whole, nil
 }
 
 // readTolerant fills b from position at of f. What the disk cannot read, and what lies behind the end of
 // the file, comes as zeros, which no checksum accepts: a bad sector is treated as the damage that it is.
-func readTolerant(f *os.File, b []byte, at int64) error {
+func readTolerant(f *os.File, b []byte, at int64) (whole bool, err error) {
 	n, err := f.ReadAt(b, at)
 	if err == nil {
-		return nil
+		return true, nil
 	}
 	if errors.Is(err, io.EOF) {
 		clear(b[n:])
-		return nil
+		return true, nil
 	}
 	if !errors.Is(err, unix.EIO) {
-		return err
+		return false, err
 	}
 	const sector = 512
 	for i := 0; i < len(b); i += sector {
@@ -133,7 +133,7 @@ func readTolerant(f *os.File, b []byte, at int64) error {
 			clear(piece[n:])
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // createSegment makes an empty segment. The caller syncs the directory.

@@ -258,7 +258,7 @@ func (lay *layout) damagedMark(dir string) (*CorruptionError, error) {
 	if s.size-behind != length {
 		return nil, nil
 	}
-	b, err := readSegment(dir, s.seq)
+	b, _, err := readSegment(dir, s.seq)
 	if err != nil {
 		return nil, err
 	}

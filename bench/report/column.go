@@ -142,12 +142,23 @@ func (f figure) column() []column {
 		if top.figure.name != f.name {
 			continue
 		}
-		part := f
+		part, of := f, f.of
+		if f.name == acked.name {
+			of = atWill
+		}
 		part.name, part.text, part.limit = top.column, small, false
 		part.means = f.name + " over that target's, median of neighbouring rounds"
-		all = append(all, column{figure: part, samples: func(c *Case, r *Row) []float64 { return c.shares(r, top.target, f.of) }})
+		all = append(all, column{figure: part, samples: func(c *Case, r *Row) []float64 { return c.shares(r, top.target, of) }})
 	}
 	return all
+}
+
+// atWill is acked/s where the load did not set it: a share of what keeps to a rate would only say that both kept to it.
+func atWill(x Round) float64 {
+	if x.Offered > 0 {
+		return 0
+	}
+	return x.Rate
 }
 
 // marked returns the column of a number of events of which 0 is worth saying, where events were told apart.

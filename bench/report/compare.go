@@ -50,6 +50,9 @@ type Change struct {
 // Compare holds a report against an older one.
 func Compare(older, newer *Report) (*Comparison, error) {
 	c := &Comparison{Warnings: older.Machine.differences(newer.Machine)}
+	if older.Window != newer.Window && older.Window > 0 && newer.Window > 0 {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("windows are of %g s in the old report and of %g s in the new one: loads of the same name differ in length and amount", older.Window, newer.Window))
+	}
 	few := false
 	for i := range newer.Cases {
 		b := &newer.Cases[i]

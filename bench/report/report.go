@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,8 +17,9 @@ type Report struct {
 	Format   int       `json:"format"`
 	Command  string    `json:"command"`
 	Started  time.Time `json:"started"`
-	Seconds  float64   `json:"seconds"` // from start to end
-	Weir     string    `json:"weir"`    // what weir version says
+	Seconds  float64   `json:"seconds"`                  // from start to end
+	Window   float64   `json:"window_seconds,omitempty"` // of each round; amounts follow from it where it is below 1
+	Weir     string    `json:"weir"`                     // what weir version says
 	Machine  Machine   `json:"machine"`
 	Cases    []Case    `json:"cases"`
 	Notes    []string  `json:"notes,omitempty"` // what else belongs to the figures: settings, what was left out
@@ -92,6 +94,9 @@ type Sample struct {
 	Delivered     float64 `json:"delivered_per_second"`
 }
 
+// Before begins the name of a target that is an older weir, measured beside the newer one of the same name.
+const Before = "before: "
+
 // samples returns f of each round.
 func (r *Row) samples(f func(Round) float64) []float64 {
 	values := make([]float64, len(r.Rounds))
@@ -124,8 +129,12 @@ func (c *Case) Share(r *Row, target string, f func(Round) float64) (share float6
 }
 
 // shares returns r's f divided by that of the row named target, pair by pair of neighbouring rounds. There are none of a row
-// by itself, and a ceiling has them only of those above it: the other way round they would say the same again.
+// by itself, and a ceiling has them only of those above it: the other way round they would say the same again. An older weir is
+// held against the older one in the other state where there is one.
 func (c *Case) shares(r *Row, target string, f func(Round) float64) (shares []float64) {
+	if strings.HasPrefix(r.Target, Before) && slices.ContainsFunc(c.Rows, func(have Row) bool { return have.Target == Before+target }) {
+		target = Before + target
+	}
 	own := slices.IndexFunc(c.Rows, func(have Row) bool { return have.Target == r.Target })
 	i := slices.IndexFunc(c.Rows, func(have Row) bool { return have.Target == target })
 	if i < 0 || i == own || i > own && isCeiling(r.Target) {

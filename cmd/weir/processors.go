@@ -9,7 +9,8 @@ var processors = runtime.GOMAXPROCS(0)
 // gets its turn; on few cores two that transform or read a backlog would keep the committer, back from its fsync, and connections
 // with an answer waiting for that long at every step. The kernel is quicker: it prefers threads that have slept. Measured on two cores
 // while a backlog is delivered, that halves the time of an acknowledgement (docs/benchmarks.md). An environment that sets
-// GOMAXPROCS stands.
+// GOMAXPROCS stands. Go does not follow later changes of a container's limit then, and under a limit in fractions of cores (a quota of time) one
+// thread more reaches it sooner: whoever has one sets GOMAXPROCS.
 func spareProcessor(getenv func(string) string) {
 	if getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(processors + 1)

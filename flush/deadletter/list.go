@@ -212,7 +212,7 @@ func (s *Store) countStages(f Filter) (n int, ok bool) {
 			n += int(letters)
 		}
 	}
-	if n = max(0, n-f.Skip); f.Limit > 0 {
+	if n = max(0, n-max(0, f.Skip)); f.Limit > 0 {
 		n = min(n, f.Limit)
 	}
 	return n, true

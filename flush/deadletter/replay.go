@@ -139,7 +139,7 @@ func compareOutcomes(a, b OutcomeCount) int {
 }
 
 // replayBatch is how many letters are read, sent and settled together.
-const replayBatch = 2000
+const replayBatch = 500
 
 // replay is one run of Replay.
 type replay struct {
@@ -208,42 +208,13 @@ func (p *replay) replayFilter(ctx context.Context) error {
 		return err
 	}
 	p.summary.Total = total
-	return p.ahead(ctx, w, p.letters)
-}
-
-// ahead gives the letters of a walk to do, page by page, and reads the next page meanwhile. A letter that is edited in between
-// stays: settleAsRead compares.
-func (p *replay) ahead(ctx context.Context, w *walk, do func(context.Context, []Found) error) error {
-	reading, stop := context.WithCancel(ctx)
-	pages := make(chan []Found)
-	ended := make(chan error, 1)
-	go func() {
-		defer close(pages)
-		ended <- p.pages(reading, w, pages)
-	}()
-	var err error
-	for found := range pages {
-		if err = do(ctx, found); err != nil {
-			break
-		}
-	}
-	stop()
-	for range pages { // until the goroutine has ended
-	}
-	return cmp.Or(err, <-ended)
-}
-
-// pages reads one page after the other.
-func (p *replay) pages(ctx context.Context, w *walk, to chan<- []Found) error {
-	for !w.end {
+	for !w.end { // page by page: what is edited or dropped before its turn goes as it is then
 		found, err := p.Store.page(ctx, w, p.reader)
 		if err != nil {
 			return err
 		}
-		select {
-		case to <- found:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := p.letters(ctx, found); err != nil {
+			return err
 		}
 	}
 	return nil

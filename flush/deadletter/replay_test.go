@@ -571,3 +571,31 @@ func TestReplay_AsSent_KeepsTheOp(t *testing.T) {
 		t.Errorf("%+v, sent as %q", sum, sink.got[0].Op)
 	}
 }
+
+// TestReplay_ChangedBeforeItsTurn: a letter that is edited or dropped while those before it are sent goes as it is then.
+func TestReplay_ChangedBeforeItsTurn(t *testing.T) {
+	h := newReplayHome(t)
+	h.put(staged(1, flush.StageTransform, "a"), staged(2, flush.StageTransform, "b"), staged(3, flush.StageTransform, "c"))
+	first := true
+	h.sink.answer = func(*flush.Document) *flush.Outcome {
+		if first {
+			first = false
+			if err := h.Edit(t.Context(), key(2, 0), []byte("edited")); err != nil {
+				t.Error(err)
+			}
+			if n, err := h.Drop(t.Context(), []flush.Key{key(3, 0)}, false); err != nil || n != 1 {
+				t.Errorf("dropped %d: %v", n, err)
+			}
+		}
+		return nil
+	}
+	s := h.replay(Request{Rate: 10}) // one at a time
+	var stored []string
+	for _, document := range h.sink.stored {
+		stored = append(stored, string(document))
+	}
+	slices.Sort(stored)
+	if s.Delivered != 2 || h.Len() != 0 || !slices.Equal(stored, []string{"a", "edited"}) {
+		t.Errorf("%+v, %d letters left, stored %q", s, h.Len(), stored)
+	}
+}
