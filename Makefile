@@ -109,7 +109,7 @@ bench: ## measure in under ten minutes, or one SCENARIO; the report goes into BE
 	$(GO) run ./bench --scenario $(SCENARIO) --report $(BENCH_REPORT) $(BENCH_FLAGS)
 
 .PHONY: bench-all
-bench-all: ## measure everything, with longer windows; BENCH_FLAGS adds options (go run ./bench --help)
+bench-all: ## measure everything, with longer windows; BENCH_FLAGS adds options (go run ./bench --help); more than an hour
 	$(GO) run ./bench --scenario $(SCENARIO) --full --seconds 2 --report $(BENCH_REPORT) $(BENCH_FLAGS)
 
 .PHONY: bench-short

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"time"
 
 	"github.com/weirlog/weir/bench/load"
@@ -67,19 +64,7 @@ func (b *heldUp) close() {
 
 // tell sets what the sink makes of bulk requests.
 func (b *heldUp) tell(ctx context.Context, chaos string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.sink+"/_elastictest/chaos", bytes.NewReader([]byte(chaos)))
-	if err != nil {
-		return fmt.Errorf("make request: %w", err)
-	}
-	resp, err := control.Do(req)
-	if err != nil {
-		return err // it names method and URL
-	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	if err := errors.Join(err, resp.Body.Close()); err != nil || resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("tell the sink what to do: %s: %w", resp.Status, err)
-	}
-	return nil
+	return post(ctx, b.sink+"/_elastictest/chaos", chaos)
 }
 
 // read says how much was acknowledged and delivered.

@@ -166,9 +166,7 @@ func (b *heldUp) beginDraining(ctx context.Context, behind int64) (end func(*rep
 			return err
 		}
 		if stats.Created >= behind { // speed never fails a run
-			note := "cost: a backlog was delivered before the writing ended; acked/s beside it is too good: give shorter windows (--seconds)"
-			b.lab.report.Notes = append(b.lab.report.Notes, note)
-			b.lab.say("%s", note)
+			b.lab.note("cost: a backlog was delivered before the writing ended; acked/s beside it is too good: give shorter windows (--seconds)")
 		}
 		round.Drained = float64(stats.Created) / time.Since(begun).Seconds()
 		return nil

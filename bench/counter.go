@@ -77,19 +77,7 @@ type counterClient struct {
 }
 
 func (c *counterClient) begin(ctx context.Context, run marks.Run) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("%s/begin/%d", c.url, run), nil)
-	if err != nil {
-		return fmt.Errorf("make request: %w", err)
-	}
-	resp, err := control.Do(req)
-	if err != nil {
-		return err // it names method and URL
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the sink does not begin a round: %s", resp.Status)
-	}
-	return nil
+	return post(ctx, fmt.Sprintf("%s/begin/%d", c.url, run), "")
 }
 
 func (c *counterClient) counts(ctx context.Context) (counts marks.Counts, err error) {

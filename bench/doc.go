@@ -30,9 +30,9 @@
 //
 //	M1  A round counts only what was acknowledged with the right status and number of events; any other answer
 //	    fails the run.
-//	M2  After each round of weir every acknowledged event is looked for: at the sink exactly once, or, where
-//	    the sink is away or a backlog is left on purpose, below the durable offset. One missing, or one too many, fails
-//	    the run. After a kill the log may hold more: what was under way and had no answer. All of it has to arrive once.
+//	M2  After each round of weir every acknowledged event is counted: at the sink, or, where the sink is away or a backlog is left on
+//	    purpose, below the durable offset. One missing, or one too many, fails the run. By their ids, one by one, are told apart dead
+//	    letters that are replayed, by marks the events of others' receivers. After a kill the log may hold more: what was under way and had no answer. All of it has to arrive once.
 //	M3  A failed run exits with 1 and names what failed, also in the reports. Speed never fails a run.
 //	M4  Child processes and directories are gone when the command returns, also after a signal; so are the indices
 //	    that were made in a real server.

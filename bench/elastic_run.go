@@ -146,13 +146,6 @@ func (e *elasticLab) weirs(ctx context.Context, c *elasticCase) (all []elasticTa
 	return all, nil
 }
 
-// note keeps something that belongs to the figures.
-func (e *elasticLab) note(format string, args ...any) {
-	note := fmt.Sprintf(format, args...)
-	e.report.Notes = append(e.report.Notes, note)
-	e.say("%s", note)
-}
-
 // record measures a round and puts it into the report.
 func (e *elasticLab) record(ctx context.Context, scenario string, t *elasticTarget, c *elasticCase, n int) error {
 	round, err := e.round(ctx, t, c, e.profiles != "" && t.binary != "")

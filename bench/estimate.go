@@ -78,9 +78,7 @@ func (l *lab) announce() {
 	total, left := l.estimate()
 	l.say("this takes %s", about(total))
 	if left > 0 {
-		note := english.Plural(left, "case", "") + " left out: for --full, or with rounds longer than --longest-round"
-		l.report.Notes = append(l.report.Notes, note)
-		l.say("%s", note)
+		l.note("%s left out: for --full, or with rounds longer than --longest-round", english.Plural(left, "case", ""))
 	}
 	l.startBar(total)
 }

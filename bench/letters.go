@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -291,22 +290,4 @@ func (b *lettersBench) check(ctx context.Context) error {
 	}
 	_, err := delivered(ctx, b.sink, int64(b.letters))
 	return err
-}
-
-// post sends a request that changes something.
-func post(ctx context.Context, url, body string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("make request: %w", err)
-	}
-	resp, err := control.Do(req)
-	if err != nil {
-		return err // it names method and URL
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // only to say more
-		return fmt.Errorf("POST %s: %s: %s", url, resp.Status, text)
-	}
-	return nil
 }

@@ -197,7 +197,5 @@ func (r *otherRound) judge(ctx context.Context, result *load.Result, round *repo
 
 // note puts a sentence about the round into the report.
 func (r *otherRound) note(format string, args ...any) {
-	text := r.title + ": " + fmt.Sprintf(format, args...)
-	r.report.Notes = append(r.report.Notes, text)
-	r.say("%s", text)
+	r.lab.note("%s: %s", r.title, fmt.Sprintf(format, args...))
 }

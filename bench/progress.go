@@ -46,6 +46,13 @@ func (l *lab) done(took time.Duration, scenario, name, target string, n int, rou
 	_ = l.bar.Add64(took.Milliseconds()) // a bar that cannot be drawn is no reason to fail
 }
 
+// note says what belongs to the figures, now and in the reports.
+func (l *lab) note(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	l.report.Notes = append(l.report.Notes, text)
+	l.say("%s", text)
+}
+
 // say prints a line of progress.
 func (l *lab) say(format string, args ...any) {
 	if l.bar != nil {

@@ -63,6 +63,7 @@ func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool)
 	if err := ctx.Err(); err != nil {
 		return round, nil, context.Cause(ctx)
 	}
+	l.noteLoad(c, t, result)
 	ownAfter, err := readUsage(os.Getpid())
 	if err != nil {
 		return round, nil, err
@@ -150,6 +151,16 @@ func refusals(r *load.Result) (problems []string) {
 		problems = append(problems, "nothing was acknowledged")
 	}
 	return problems
+}
+
+// noteLoad says in the report what of the load did not come about as its case says: the figures are of less, then.
+func (l *lab) noteLoad(c *benchCase, t *target, r *load.Result) {
+	if r.Unsent > 0 {
+		l.note("%s, %s: %d requests were due and never sent, because no connection was free in time", c.name, t.name, r.Unsent)
+	}
+	if t.slow > 0 && (r.SlowOpen < t.slow || r.SlowCuts > 0) {
+		l.note("%s, %s: %d of %d slow connections were open at the end; the server had ended slow ones %d times, and they came again", c.name, t.name, r.SlowOpen, t.slow, r.SlowCuts)
+	}
 }
 
 // figures are what the load itself tells.

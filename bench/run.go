@@ -122,9 +122,7 @@ func (l *lab) prepare(ctx context.Context) error {
 // runCase runs all rounds of one case, the targets in turn.
 func (l *lab) runCase(ctx context.Context, scenario string, c *benchCase) error {
 	if !c.possible() {
-		note := fmt.Sprintf("%s, %s: left out, it needs more open files than this process may have (ulimit -n)", scenario, c.name)
-		l.report.Notes = append(l.report.Notes, note)
-		l.say("%s", note)
+		l.note("%s, %s: left out, it needs more open files than this process may have (ulimit -n)", scenario, c.name)
 		return nil
 	}
 	info := report.Case{Scenario: scenario, Name: c.name, Connections: c.connections, Events: c.events, EventBytes: c.eventBytes}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -139,10 +138,3 @@ func freeAddress() (string, error) {
 	}
 	return ln.Addr().String(), ln.Close()
 }
-
-// control is the client of admin listeners and of the sink. It keeps no connections: they would outlive the server. It
-// takes no compressed answers: packing them would be the asked one's time.
-var control = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
-
-// patient is the same for what takes its time.
-var patient = &http.Client{Transport: control.Transport}

@@ -1,18 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	_ "embed" // the scripts
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/weirlog/weir/bench/report"
@@ -188,50 +184,4 @@ func durable(ctx context.Context, admin string, acked int64) (time.Time, error) 
 		return now, fmt.Errorf("%d events were acknowledged and the log ends at offset %.0f", acked, offset)
 	}
 	return now, nil
-}
-
-// metric returns the value of a metric without labels.
-func metric(ctx context.Context, admin, name string) (value float64, err error) {
-	found := false
-	err = get(ctx, admin+"/metrics", func(r io.Reader) error {
-		lines := bufio.NewScanner(r)
-		for lines.Scan() && !found {
-			if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-				found = true
-				if value, err = strconv.ParseFloat(text, 64); err != nil {
-					return fmt.Errorf("read metric %s: %w", name, err)
-				}
-			}
-		}
-		return lines.Err()
-	})
-	if err == nil && !found {
-		err = fmt.Errorf("weir has no metric %s", name)
-	}
-	return value, err
-}
-
-// get sends a GET and gives the body of a 200 answer to read, which may be nil.
-func get(ctx context.Context, url string, read func(io.Reader) error) error {
-	return getWith(ctx, control, url, read)
-}
-
-func getWith(ctx context.Context, client *http.Client, url string, read func(io.Reader) error) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return fmt.Errorf("make request: %w", err)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return err // it names method and URL
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // only to say more
-		return fmt.Errorf("GET %s: %s: %s", url, resp.Status, text)
-	}
-	if read == nil {
-		return nil
-	}
-	return read(resp.Body)
 }

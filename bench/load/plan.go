@@ -72,6 +72,7 @@ type Result struct {
 	Unanswered int64         // requests without any answer
 	Unsent     int64         // requests of an open loop that were due and for which patience ended before a connection was free
 	SlowCuts   int64         // times that the server ended a slow connection
+	SlowOpen   int           // slow connections that were open at the end
 	Begun      time.Time     // before the first write
 	Ended      time.Time     // after the last answer
 	Latency    *hdrhistogram.Histogram
@@ -101,7 +102,7 @@ func (r *Result) Add(later *Result) {
 	r.Failure = cmp.Or(r.Failure, later.Failure)
 	r.Unanswered += later.Unanswered
 	r.Unsent += later.Unsent
-	r.SlowCuts += later.SlowCuts
+	r.SlowCuts, r.SlowOpen = r.SlowCuts+later.SlowCuts, later.SlowOpen
 	r.Ended = later.Ended
 	r.Latency.Merge(later.Latency)
 }

@@ -44,7 +44,7 @@ func Run(ctx context.Context, plan Plan) (*Result, error) {
 	for _, t := range threads {
 		t.addTo(result)
 	}
-	result.SlowCuts = slow.cuts
+	result.SlowCuts, result.SlowOpen = slow.cuts, slow.left
 	if plan.AtEnd != nil {
 		plan.AtEnd()
 	}

@@ -12,6 +12,7 @@ type slow struct {
 	peer  peer
 	conns []slowConn
 	cuts  int64
+	left  int // open when they were closed
 	buf   [512]byte
 }
 
@@ -118,6 +119,7 @@ func (s *slow) close() {
 		if c := &s.conns[i]; c.fd >= 0 {
 			unix.Close(c.fd) //nolint:errcheck // nothing depends on it
 			c.fd = -1
+			s.left++
 		}
 	}
 }
