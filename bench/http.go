@@ -45,7 +45,16 @@ func get(ctx context.Context, url string, read func(io.Reader) error) error {
 }
 
 func getWith(ctx context.Context, client *http.Client, url string, read func(io.Reader) error) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	return call(ctx, client, http.MethodGet, url, http.NoBody, read)
+}
+
+// post sends a request that changes something.
+func post(ctx context.Context, url, body string) error {
+	return call(ctx, control, http.MethodPost, url, strings.NewReader(body), nil)
+}
+
+func call(ctx context.Context, client *http.Client, method, url string, body io.Reader, read func(io.Reader) error) error {
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
@@ -56,28 +65,10 @@ func getWith(ctx context.Context, client *http.Client, url string, read func(io.
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // only to say more
-		return fmt.Errorf("GET %s: %s: %s", url, resp.Status, text)
+		return fmt.Errorf("%s %s: %s: %s", method, url, resp.Status, text)
 	}
 	if read == nil {
 		return nil
 	}
 	return read(resp.Body)
-}
-
-// post sends a request that changes something.
-func post(ctx context.Context, url, body string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("make request: %w", err)
-	}
-	resp, err := control.Do(req)
-	if err != nil {
-		return err // it names method and URL
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // only to say more
-		return fmt.Errorf("POST %s: %s: %s", url, resp.Status, text)
-	}
-	return nil
 }
