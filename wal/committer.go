@@ -123,45 +123,6 @@ func (l *Log) writeCleanMark() error {
 	return nil
 }
 
-// takeInCompany returns the next group, or nil and how long to wait for one.
-func (l *Log) takeInCompany() (g *group, wait time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	queued := l.queuedLocked()
-	switch wait = l.company.linger(queued); {
-	case queued == 0:
-		return nil, time.Hour
-	case wait > 0 && len(l.queue) == 1: // a second group is there because the first is full
-		return nil, wait
-	}
-	return l.takeLocked(), 0
-}
-
-// queuedLocked returns how many appends are queued.
-func (l *Log) queuedLocked() int {
-	n := 0
-	for _, g := range l.queue {
-		n += len(g.requests)
-	}
-	return n
-}
-
-// take returns the next group, or nil when nothing is queued.
-func (l *Log) take() *group {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.takeLocked()
-}
-
-func (l *Log) takeLocked() *group {
-	if len(l.queue) == 0 {
-		return nil
-	}
-	g := l.queue[0]
-	l.queue = slices.Delete(l.queue, 0, 1)
-	return g
-}
-
 // commit makes one group durable and answers it. The order is the promise: write, directory fsync when
 // a segment appeared, file fsync, a look whether the file system lives, durable mark, publish, answer.
 func (l *Log) commit(ctx context.Context, g *group) {

@@ -52,20 +52,6 @@ type Log struct {
 	failures  atomic.Uint64
 }
 
-// group is the appends that share one write and one fsync.
-type group struct {
-	requests []request
-	bytes    int
-	done     chan struct{} // closed when firsts and err are set
-	err      error
-}
-
-type request struct {
-	origin Origin
-	events []Event
-	first  Offset
-}
-
 // Append writes events to the log and returns the offset of the first when all of them, and all records
 // before them, are fsynced. The events are one unit: after a crash either all are in the log or none.
 // The log does not touch the events' bytes after Append has returned.
@@ -114,18 +100,6 @@ func (l *Log) Append(ctx context.Context, origin Origin, events []Event) (Offset
 		return 0, g.err
 	}
 	return g.requests[i].first, nil
-}
-
-// openGroupLocked returns the group that an append of the given size joins.
-func (l *Log) openGroupLocked(size int) *group {
-	if n := len(l.queue); n > 0 {
-		if g := l.queue[n-1]; g.bytes+size <= l.opts.frameBytes {
-			return g
-		}
-	}
-	g := &group{done: make(chan struct{})}
-	l.queue = append(l.queue, g)
-	return g
 }
 
 // refusalLocked says why an append of the given size cannot be taken now, or nil.
