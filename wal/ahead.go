@@ -39,7 +39,7 @@ const (
 var zeros [aheadGroups * aheadLimit]byte
 
 // prepare makes sure that a group of about size bytes can be written at position at of segment seq without making the file
-// longer, if that is worth its while. After an error other than that of a full disk nothing may be written to the segment any more (W4).
+// longer, if that is worth its while. After an error nothing may be written to the segment any more (W4).
 func (a *ahead) prepare(seq uint64, at, size int64) error {
 	if a.seq != seq {
 		a.leave()
@@ -51,30 +51,26 @@ func (a *ahead) prepare(seq uint64, at, size int64) error {
 	if !a.on || a.commits <= aheadAfter || size > aheadLimit || at+size <= a.upTo || upTo <= from {
 		return nil
 	}
-	err := a.write(from, upTo)
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		a.commits, a.upTo = 0, 0 // a while later, and the blocks are the frames'
-		if err = a.f.Truncate(at); err != nil {
-			err = fmt.Errorf("cut zeros ahead: %w", err)
-		}
-	}
-	return err
-}
-
-// write puts zeros into the segment.
-func (a *ahead) write(from, upTo int64) error {
 	if a.f == nil {
 		f, err := os.OpenFile(filepath.Join(a.dir, segmentName(a.seq)), os.O_WRONLY, 0)
-		if err != nil {
-			return fmt.Errorf("open segment for zeros ahead: %w", err)
+		if err != nil { // no descriptors, most likely: nothing was written, and commits need none
+			a.commits = 0
+			return nil
 		}
 		a.f = f
 	}
-	if _, err := a.f.WriteAt(zeros[:upTo-from], from); err != nil {
-		return fmt.Errorf("write zeros ahead: %w", err)
+	_, err := a.f.WriteAt(zeros[:upTo-from], from)
+	if err == nil {
+		a.upTo = upTo
+		return nil
 	}
-	a.upTo = upTo
-	return nil
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		a.commits, a.upTo = 0, 0 // a while later, and the blocks are the frames'
+		if err = a.f.Truncate(at); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("write zeros ahead: %w", err)
 }
 
 // follow reports whether zeros follow a frame of the active segment that ends at position end.

@@ -206,9 +206,19 @@ func TestAhead_Prepare(t *testing.T) {
 			}
 		})
 	}
-	t.Run("they cannot be written", func(t *testing.T) {
+	t.Run("the segment cannot be opened", func(t *testing.T) {
 		a, _ := begin(t)
 		if err := os.Remove(filepath.Join(a.dir, segmentName(seq))); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.prepare(seq, 0, 400); err != nil || a.follow(400) {
+			t.Errorf("error %v, zeros follow: %t", err, a.follow(400))
+		}
+	})
+	t.Run("writing them fails", func(t *testing.T) {
+		a, _ := begin(t)
+		var err error
+		if a.f, err = os.Open(filepath.Join(a.dir, segmentName(seq))); err != nil { // for reading only
 			t.Fatal(err)
 		}
 		if err := a.prepare(seq, 0, 400); err == nil || a.follow(400) {

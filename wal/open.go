@@ -23,7 +23,7 @@ type layout struct {
 	gen   generation // of the last whole group; unknown for a log without any readable frame
 	clean bool       // the log was closed in order
 	torn  int64      // bytes behind the last whole group of the last kept segment, without zeros that were written ahead
-	zeros int64      // these
+	zeros int64      // bytes of zeros that were written ahead, behind those
 	known Offset     // what the durable mark names; 0 where there is none
 	// keepSalt says that the last kept segment has no readable frame header: what proves its records may be known only from
 	// a segment behind it, which is set aside and whose place this life's first one takes.

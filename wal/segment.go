@@ -88,7 +88,7 @@ func readFirstHeader(dir string, seq uint64) (frameHeader, error) {
 }
 
 // readSegment reads a whole segment from the disk and not from the page cache, which after a failed
-// fsync may hold what the disk does not. What the disk cannot read comes as zeros.
+// fsync may hold what the disk does not. What the disk cannot read comes as zeros, and the segment is not whole then.
 func readSegment(dir string, seq uint64) (b []byte, whole bool, err error) {
 	f, err := os.Open(filepath.Join(dir, segmentName(seq)))
 	if err != nil {
@@ -113,7 +113,8 @@ func readSegment(dir string, seq uint64) (b []byte, whole bool, err error) {
 }
 
 // readTolerant fills b from position at of f. What the disk cannot read, and what lies behind the end of
-// the file, comes as zeros, which no checksum accepts: a bad sector is treated as the damage that it is.
+// the file, comes as zeros, which no checksum accepts: a bad sector is treated as the damage that it is. whole
+// says that there was none.
 func readTolerant(f *os.File, b []byte, at int64) (whole bool, err error) {
 	n, err := f.ReadAt(b, at)
 	if err == nil {
