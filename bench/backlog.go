@@ -52,16 +52,6 @@ func (b *heldUp) again(ctx context.Context) error {
 	return b.begin(ctx, b.binary, b.dir, b.sink, unbounded)
 }
 
-// close ends everything.
-func (b *heldUp) close() {
-	if b.process != nil {
-		b.process.kill()
-	}
-	for _, p := range b.others {
-		p.kill()
-	}
-}
-
 // tell sets what the sink makes of bulk requests.
 func (b *heldUp) tell(ctx context.Context, chaos string) error {
 	return post(ctx, b.sink+"/_elastictest/chaos", chaos)

@@ -78,11 +78,13 @@ func (l *lab) runRound(ctx context.Context, c *benchCase, t *target, first bool)
 		round = figures(result, s, end)
 		round.Offered = c.rate * float64(c.events)
 	}
-	if millions := float64(result.Acked) / 1e6; millions > 0 && !c.idle {
-		round.CPU = (after.cpu - before.cpu).Seconds() / millions
+	addUse(&round, before, after)
+	if millions := float64(result.Acked) / 1e6; millions > 0 {
 		round.GeneratorCPU = (ownAfter.cpu - own.cpu).Seconds() / millions
 	}
-	round.PeakMegabytes = float64(after.peak) / 1e6
+	if c.idle {
+		round.CPU, round.GeneratorCPU = 0, 0
+	}
 	if c.settles {
 		round.EndMegabytes = float64(after.now) / 1e6
 	}

@@ -79,8 +79,11 @@ type server struct {
 	delivers bool
 }
 
+// close ends everything that was started.
 func (s *server) close() {
-	s.process.kill()
+	if s.process != nil {
+		s.process.kill()
+	}
 	for _, p := range s.others {
 		p.kill()
 	}

@@ -42,12 +42,7 @@ func (w weirSetup) start(ctx context.Context, l *lab, dir string, c *benchCase) 
 	s := &server{path: "/ingest", delivers: !w.away}
 	defer func() {
 		if err != nil {
-			for _, p := range s.others {
-				p.kill()
-			}
-			if s.process != nil {
-				s.process.kill()
-			}
+			s.close()
 		}
 	}()
 	destination := awayAddress
