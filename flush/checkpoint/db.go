@@ -65,7 +65,7 @@ func (db *DB) View(fn func(*bbolt.Tx) error) error {
 		return db.bolt.View(func(tx *bbolt.Tx) error {
 			err := fn(tx)
 			if tx.Size() > mappedBytes && db.views.Add(1)%mappedViews == 0 {
-				unmap(db.bolt.Info().Data, tx.Size()) // inside: bbolt does not move its map while a transaction reads it
+				dropMapped(db.bolt.Info().Data, tx.Size()) // inside: bbolt does not move its map while a transaction reads it
 			}
 			return err
 		})
